@@ -1,0 +1,127 @@
+#!/usr/bin/env node
+// The command line: start, demo, decode, replay. Faults of the user get one plain sentence and exit code 1, never a stack.
+
+import { writeSync } from 'node:fs';
+import { Command, InvalidArgumentError } from 'commander';
+import { pino } from 'pino';
+import { ConfigError, loadConfig, parseConfig, type Config } from './config.ts';
+import { decodeCapture } from './decode-command.ts';
+import { runDemo } from './demo.ts';
+import { startCollector, type Log } from './main.ts';
+import { replayCapture } from './replay.ts';
+import { VERSION } from './version.ts';
+
+const program = new Command('hopscope')
+  .description('Takes P4 INT postcards and says when, where and how bad a fabric is congested, who suffers and who causes it.')
+  .version(VERSION);
+
+program
+  .command('start')
+  .description('run the collector for real switches')
+  .option('--config <file>', 'YAML configuration; the defaults serve without one')
+  .action(async (options: { config?: string }) => {
+    const collector = await startCollector(configOf(options.config), jsonLog());
+    await interrupted();
+    await collector.stop();
+  });
+
+program
+  .command('demo')
+  .description('run a simulated fabric and the collector together, and see an incident')
+  .option('--seed <number>', 'seed of the simulation', wholeNumber, 1)
+  .option('--http-port <port>', 'port of the page and the API; 0 takes any free one', wholeNumber, 9733)
+  .option('--seconds <number>', 'stop after so many seconds; 0 runs until Ctrl-C', wholeNumber, 0)
+  .action(async (options: { seed: number; httpPort: number; seconds: number }) => {
+    await runDemo(options, plainLog(), (text) => process.stdout.write(`${text}\n`), interrupted());
+  });
+
+program
+  .command('decode <file>')
+  .description('print every telemetry report of a pcap or pcapng file as one JSON line')
+  .option('--port <port>', 'only datagrams to this UDP port', wholeNumber)
+  .option('--strict', 'refuse what is tolerated with a warning')
+  .action((file: string, options: { port?: number; strict?: boolean }) => {
+    process.exitCode = decodeCapture(
+      file,
+      options,
+      (text) => writeLine(1, text),
+      (text) => writeLine(2, `hopscope: ${text}`),
+    );
+  });
+
+program
+  .command('replay <file>')
+  .description('send a pcap or pcapng file through the whole collector as if live, and print the incidents as JSON lines')
+  .option('--config <file>', 'YAML configuration: units, names and owners')
+  .option('--port <port>', 'only datagrams to this UDP port', wholeNumber)
+  .action((file: string, options: { config?: string; port?: number }) => {
+    const { state, diagnosis, frames, datagrams, fault } = replayCapture(file, { ...options, config: configOf(options.config) });
+    for (const incident of diagnosis.incidents.list().reverse()) writeLine(1, JSON.stringify(incident));
+    const { counters } = state;
+    const unknown = counters.unknownDialects.reduce((sum, n) => sum + n, 0);
+    writeLine(
+      2,
+      `hopscope: ${frames} frames, ${datagrams} datagrams, ${counters.reportsDecoded[0]} reports decoded, ` +
+        `${counters.datagramsRejected.reduce((sum, n) => sum + n, 0)} datagrams rejected` +
+        (unknown > 0 ? ` (${unknown} of a dialect that is not built yet: see "hopscope decode")` : ''),
+    );
+    if (fault !== undefined) {
+      writeLine(2, `hopscope: ${fault}`);
+      process.exitCode = 1;
+    }
+  });
+
+program.parseAsync().catch((error: unknown) => {
+  const known = error instanceof ConfigError || (error instanceof Error && (error as NodeJS.ErrnoException).code === undefined);
+  writeLine(2, `hopscope: ${known ? error.message : errorSentence(error)}`);
+  process.exitCode = 1;
+});
+
+function configOf(path: string | undefined): Config {
+  return path === undefined ? parseConfig('') : loadConfig(path);
+}
+
+function errorSentence(error: unknown): string {
+  const { code, path, message } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return `${path ?? 'a file'} does not exist`;
+  if (code === 'EISDIR') return `${path ?? 'the file'} is a folder`;
+  if (code === 'EACCES') return `${path ?? 'a file'} cannot be read: permission denied`;
+  return message;
+}
+
+/** Synchronous, so that a pipe gets every line before the process ends; a closed pipe ends the output quietly. */
+function writeLine(fd: 1 | 2, text: string): void {
+  const bytes = Buffer.from(`${text}\n`);
+  for (let offset = 0; offset < bytes.length;) {
+    try {
+      offset += writeSync(fd, bytes, offset);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EPIPE') process.exit(0);
+      if (code !== 'EAGAIN') throw error;
+    }
+  }
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('must be a whole number');
+  return Number(text);
+}
+
+/** Resolves at the first Ctrl-C or SIGTERM. */
+function interrupted(): Promise<void> {
+  return new Promise((resolve) => {
+    process.once('SIGINT', () => resolve());
+    process.once('SIGTERM', () => resolve());
+  });
+}
+
+function jsonLog(): Log {
+  const logger = pino({ name: 'hopscope' });
+  return { notice: (message) => logger.warn(message), error: (message) => logger.error(message) };
+}
+
+function plainLog(): Log {
+  const say = (message: string): void => writeLine(2, `hopscope: ${message}`);
+  return { notice: say, error: say };
+}

@@ -1,0 +1,52 @@
+// `hopscope decode FILE`: every telemetry report of a capture as one JSON line on standard output, in file order.
+// What is not a report (other protocols, the end of a broken file) is said on standard error; nothing else goes to standard output.
+
+import { decodeDatagram } from './decode/decoder.ts';
+import { DatagramOutcome, MAX_HOPS_PER_DATAGRAM, MAX_REPORTS_PER_DATAGRAM } from './decode/outcome.ts';
+import { IDENTITY_PROFILE } from './decode/profile.ts';
+import { HopBatch } from './hop.ts';
+import { CaptureError, readCapture } from './ingest/capture.ts';
+import { datagramOf } from './ingest/frame.ts';
+import { reportLines } from './report-json.ts';
+
+export interface DecodeOptions {
+  /** Only datagrams to this UDP port. */
+  port?: number;
+  /** Refuse what the tolerant reading accepts with a warning. */
+  strict?: boolean;
+}
+
+/** Decodes the capture at `path`. Calls `line` per report and `note` for remarks; returns 1 when the file was broken, else 0. */
+export function decodeCapture(
+  path: string,
+  options: DecodeOptions,
+  line: (text: string) => void,
+  note: (text: string) => void,
+): number {
+  const batch = new HopBatch(MAX_HOPS_PER_DATAGRAM, MAX_REPORTS_PER_DATAGRAM);
+  const outcome = new DatagramOutcome();
+  const profile = { ...IDENTITY_PROFILE, strict: options.strict ?? false };
+  let frames = 0;
+  let others = 0;
+  let exitCode = 0;
+  try {
+    for (const frame of readCapture(path)) {
+      frames++;
+      const datagram = datagramOf(frame.data, frame.linkType);
+      if (datagram === undefined) {
+        others++;
+        continue;
+      }
+      if (options.port !== undefined && datagram.destinationPort !== options.port) continue;
+      batch.clear();
+      decodeDatagram(datagram.payload, 0, datagram.payload.length, profile, batch, outcome);
+      for (const report of reportLines(frame.index, datagram.sourceAddress, batch, outcome)) line(JSON.stringify(report));
+    }
+  } catch (error) {
+    if (!(error instanceof CaptureError)) throw error;
+    note(`${error.message}. The ${frames} whole frames before it were processed.`);
+    exitCode = 1;
+  }
+  if (others > 0) note(`${others} of ${frames} frames hold no UDP datagram and were passed over.`);
+  return exitCode;
+}

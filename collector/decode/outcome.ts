@@ -1,0 +1,54 @@
+// What became of one datagram: its header, and which of its reports were refused. Reused for every datagram.
+// Rule: it holds numbers only; names and sentences are made at the edges.
+
+/** A UDP payload of 65,507 octets can frame (65,507 - 8) / 4 reports; hops are at least four octets each as well. */
+export const MAX_REPORTS_PER_DATAGRAM = 16_384;
+export const MAX_HOPS_PER_DATAGRAM = 16_384;
+
+export class DatagramOutcome {
+  /** Refusal code of the whole datagram, 0 when it was framed well. */
+  rejected = 0;
+  /** Octet offset within the datagram where the fault lies. */
+  rejectedAt = 0;
+  /** Index into UNKNOWN_DIALECTS plus one when the bytes are of a format that is not built; else 0. */
+  unknownDialect = 0;
+
+  /** True when the fixed header could be read, even if a report behind it was at fault: it used up a sequence number. */
+  hasHeader = false;
+  nodeId = 0;
+  hardwareId = 0;
+  sequenceNumber = 0;
+  /** 22 (v2.0) or 32 (v0.5). */
+  sequenceBits = 32;
+
+  /** Reports that the datagram framed, refused ones included. */
+  framedReports = 0;
+  refusedReports = 0;
+  readonly refusedIndex = new Uint16Array(MAX_REPORTS_PER_DATAGRAM);
+  readonly refusedCode = new Uint8Array(MAX_REPORTS_PER_DATAGRAM);
+  readonly refusedAt = new Uint16Array(MAX_REPORTS_PER_DATAGRAM);
+
+  reset(): void {
+    this.rejected = 0;
+    this.rejectedAt = 0;
+    this.unknownDialect = 0;
+    this.hasHeader = false;
+    this.nodeId = 0;
+    this.hardwareId = 0;
+    this.sequenceNumber = 0;
+    this.framedReports = 0;
+    this.refusedReports = 0;
+  }
+
+  reject(code: number, at: number): void {
+    this.rejected = code;
+    this.rejectedAt = at;
+  }
+
+  refuseReport(index: number, code: number, at: number): void {
+    const i = this.refusedReports++;
+    this.refusedIndex[i] = index;
+    this.refusedCode[i] = code;
+    this.refusedAt[i] = at;
+  }
+}

@@ -1,0 +1,28 @@
+// What a source means by its numbers: units and markers that no specification fixes (INT v2.1 section 4.7 leaves them out of band).
+// The decoder converts by it; the identity profile leaves raw values as they were on the wire.
+
+/** How to read the reports of one source. */
+export interface SourceProfile {
+  /** Nanoseconds per unit of timestamps and latencies. */
+  readonly timestampUnitNs: number;
+  /** Octets per unit of queue occupancy; 0 when the unit is not known (depth then comes from the wait). */
+  readonly occupancyUnitBytes: number;
+  /** Rate of the source's ports in octets per nanosecond; 0 when it is not known. */
+  readonly portBytesPerNs: number;
+  /** DSCP value that announces INT behind TCP or UDP (INT v2.1 section 5.5.1; the specification's example is 0x17). */
+  readonly intDscp: number;
+  /** UDP destination port that announces INT; 0 when none is used. No number is assigned. */
+  readonly intUdpPort: number;
+  /** Refuse what a tolerant reading would accept with a warning. */
+  readonly strict: boolean;
+}
+
+/** Nanoseconds, occupancy unit and port rate unknown, INT announced by DSCP 0x17: raw values are left alone. */
+export const IDENTITY_PROFILE: SourceProfile = {
+  timestampUnitNs: 1,
+  occupancyUnitBytes: 0,
+  portBytesPerNs: 0,
+  intDscp: 0x17,
+  intUdpPort: 0,
+  strict: false,
+};

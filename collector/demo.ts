@@ -1,0 +1,111 @@
+// `hopscope demo`: a simulated fabric and a collector with embedded defaults in one process; shows an incident within a minute.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LiveFabric } from '../p4-int/fabric/live.ts';
+import { noisyBackup, type Scenario } from '../p4-int/fabric/scenario.ts';
+import { parseConfig, type Config } from './config.ts';
+import type { Incident } from './event.ts';
+import { startCollector, type Log } from './main.ts';
+
+export interface DemoOptions {
+  seed: number;
+  httpPort: number;
+  /** Stop after so many seconds; 0 runs until told to stop. */
+  seconds: number;
+}
+
+/** Configuration for a scenario: names of its nodes, owners of its addresses, units that its switches use. */
+export function scenarioConfig(scenario: Scenario, storePath: string, httpPort: number): Config {
+  return parseConfig(
+    JSON.stringify({
+      ingest: {
+        address: '127.0.0.1',
+        port: 0,
+        sources: [{ addresses: ['127.0.0.0/8'], timestampUnit: 'ns', occupancyUnit: 'bytes', portRate: '10G' }],
+      },
+      http: { address: '127.0.0.1', port: httpPort },
+      nodes: scenario.topology.nodes.map(({ nodeId, name }) => ({ id: nodeId, name })),
+      inventory: scenario.workloads.map(({ address, namespace, workload }) => ({ address, namespace, workload })),
+      store: { path: storePath },
+    }),
+    'demo',
+  );
+}
+
+/** Runs the demo until `stopped` resolves or its time is over. Writes for people through `say`. */
+export async function runDemo(
+  options: DemoOptions,
+  log: Log,
+  say: (text: string) => void,
+  stopped: Promise<void>,
+): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'hopscope-demo-'));
+  const scenario = noisyBackup();
+  const shown = new Map<string, number>();
+  const collector = await startCollector(scenarioConfig(scenario, join(folder, 'demo.db'), options.httpPort), log, (incident) => {
+    if (!isTelling(incident) || (shown.get(incident.id) ?? 0) >= incident.severity) return;
+    shown.set(incident.id, incident.severity);
+    say(describe(incident));
+  });
+  const fabric = new LiveFabric(scenario, options.seed, collector.udpPort);
+  const base = `http://127.0.0.1:${collector.httpPort}`;
+  say(
+    [
+      'Hopscope demo: 2 leaves, 2 spines, 10 Gbit/s, in real time. A backup floods the port of a storage host every 5 seconds.',
+      `  page       ${base}/`,
+      `  incidents  ${base}/api/v1/incidents`,
+      `  metrics    ${base}/metrics`,
+      'Ctrl-C stops it.',
+      '',
+    ].join('\n'),
+  );
+  fabric.start();
+  const startedMs = Date.now();
+  const progress = setInterval(() => {
+    const { counters, nodes, queues } = collector.state;
+    const seconds = Math.round((Date.now() - startedMs) / 1000);
+    const open = collector.diagnosis.incidents.list().filter((i) => i.state === 'open').length;
+    say(
+      `${seconds} s: ${counters.reportsDecoded[0]} of ${fabric.reports} reports arrived from ${nodes.keys.totals[0]} switches; ` +
+        `${queues.keys.totals[0]} queues watched, ${open} incident${open === 1 ? '' : 's'} open`,
+    );
+  }, 2000);
+  const over = options.seconds === 0 ? stopped : Promise.race([stopped, delay(options.seconds * 1000)]);
+  await over;
+  clearInterval(progress);
+  await fabric.stop();
+  await collector.stop();
+  rmSync(folder, { recursive: true, force: true });
+  say('stopped.');
+}
+
+/** An incident worth a story: events have closed, so culprits and victims are final for them. */
+function isTelling(incident: Incident): boolean {
+  return incident.victims.length > 0 && incident.events.some((event) => event.state === 'closed');
+}
+
+function describe(incident: Incident): string {
+  const event = incident.events.findLast((candidate) => candidate.state === 'closed')!;
+  const { queue } = incident;
+  const share = (v: number): string => `${Math.round(v * 100)} %`;
+  const micros = (ns: number): string => `${Math.round(ns / 1000)} µs`;
+  const depth = event.peakDepthBytes === null ? '' : `, ${Math.round(event.peakDepthBytes / 1000)} kB deep`;
+  return [
+    '',
+    `INCIDENT ${incident.id} (severity ${incident.severity} of 5)`,
+    `  where     ${queue.node}, interface ${queue.interface}, queue ${queue.queue}`,
+    `  when      ${event.start} to ${event.end?.latest ?? 'now'} (${micros(event.durationNs)})`,
+    `  how bad   packets waited up to ${micros(event.peakWaitNs)}${depth}`,
+    `  caused by ${incident.culprits.map((c) => `${c.namespace}/${c.workload} ${share(c.buildUpShare)}`).join(', ')}`,
+    `  suffered  ${incident.victims.map((v) => `${v.namespace}/${v.workload} (p99 ${micros(v.excessWaitP99Ns)}, ${share(v.budgetUse)} of its budget)`).join(', ')}`,
+    `  how sure  ${share(incident.confidence)}; ${share(incident.evidence.reportLossRatio)} of the reports lost, ${share(incident.evidence.coverage ?? 1)} of the octets seen`,
+    `  plan      ${incident.plan.action} ${incident.plan.targets.join(', ')} (only observed: nothing is done)`,
+    '',
+  ].join('\n');
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

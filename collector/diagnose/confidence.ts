@@ -1,0 +1,43 @@
+// How sure the first culprit is the first: the chance that the order of the two largest shares is right, times what coverage,
+// identity and report loss leave of it.
+// Rule: it only ever falls with missing evidence. It is a probability of being right, not a feeling.
+
+/** What the confidence of a verdict is made of. */
+export interface Doubt {
+  /** Shares of the build-up, largest first. */
+  shares: readonly number[];
+  effectiveReports: number;
+  /** Fraction of packets that reports were seen of: 1 leaves no sampling doubt. */
+  samplingRatio: number;
+  /** Octets seen over octets expected, or null when the port rate is not known. */
+  coverage: number | null;
+  identifiedShare: number;
+  reportLossRatio: number;
+}
+
+/**
+ * P(first is first) by a normal approximation of the difference of two multinomial shares with finite-population correction,
+ * times the coverage factor clamp((coverage - 0.3) / 0.5), the identified share, and 1 - loss / 2: lost reports need not be
+ * lost at random (congestion drops postcards too), and half of the loss is the prior for that until it is calibrated.
+ */
+export function confidenceOf(doubt: Doubt): number {
+  const { shares, effectiveReports: n } = doubt;
+  if (shares.length === 0 || n === 0) return 0;
+  const groups = Math.max(5, shares.length);
+  const smooth = (share: number): number => (share * n + 0.5) / (n + 0.5 * groups);
+  const first = smooth(shares[0]);
+  const second = smooth(shares[1] ?? 0);
+  const variance =
+    ((first * (1 - first) + second * (1 - second) + 2 * first * second) / (n + 1)) * (1 - Math.min(1, doubt.samplingRatio));
+  const right = variance <= 0 ? (first > second ? 1 : 0.5) : normalCdf((first - second) / Math.sqrt(variance));
+  const coverage = doubt.coverage === null ? 1 : Math.min(1, Math.max(0, (doubt.coverage - 0.3) / 0.5));
+  return right * coverage * doubt.identifiedShare * (1 - Math.min(1, doubt.reportLossRatio) / 2);
+}
+
+/** Standard normal distribution function; Abramowitz and Stegun 26.2.17, absolute error below 7.5e-8. */
+export function normalCdf(x: number): number {
+  const t = 1 / (1 + 0.2316419 * Math.abs(x));
+  const poly = t * (0.31938153 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
+  const tail = (Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI)) * poly;
+  return x >= 0 ? 1 - tail : tail;
+}

@@ -1,0 +1,55 @@
+// How much of what a node reports gets here: sequence gaps over the last five to ten seconds, per node.
+// Rule: loss goes into every verdict's confidence; a node without a counter of its own answers with the loss of all.
+
+import type { SequenceTable } from '../observe/sequence.ts';
+
+const WINDOW_NS = 5e9;
+const NODE_ID_WORD = 4;
+
+export class ReportLoss {
+  readonly #sources: SequenceTable;
+  #since = new Map<number, { expected: number; received: number }>();
+  #previous = new Map<number, { expected: number; received: number }>();
+  #turnedNs = -Infinity;
+
+  constructor(sources: SequenceTable) {
+    this.#sources = sources;
+  }
+
+  /** Turns the window over when it is old enough. Call it regularly with collector time. */
+  advance(nowNs: number): void {
+    if (nowNs - this.#turnedNs < WINDOW_NS) return;
+    this.#turnedNs = nowNs;
+    this.#previous = this.#since;
+    this.#since = new Map();
+    const { keys, expected, received } = this.#sources;
+    for (let row = 1; row < keys.capacity; row++) {
+      if (keys.generation[row] !== 0) this.#since.set(row, { expected: expected[row], received: received[row] });
+    }
+  }
+
+  /** Loss ratio 0 to 1 of the exporter with this node id; of all exporters when none has it. */
+  ratioOf(nodeId: number): number {
+    return (
+      this.#ratio((row) => this.#sources.keys.keys[row * this.#sources.keys.keyWords + NODE_ID_WORD] === nodeId) ??
+      this.#ratio(() => true) ??
+      0
+    );
+  }
+
+  #ratio(matches: (row: number) => boolean): number | undefined {
+    const { keys, expected, received, constant } = this.#sources;
+    let expectedSum = 0;
+    let receivedSum = 0;
+    let found = false;
+    for (let row = 1; row < keys.capacity; row++) {
+      if (keys.generation[row] === 0 || constant[row] === 1 || !matches(row)) continue;
+      const from = this.#previous.get(row) ?? { expected: 0, received: 0 };
+      found = true;
+      expectedSum += expected[row] - from.expected;
+      receivedSum += received[row] - from.received;
+    }
+    if (!found) return undefined;
+    return expectedSum <= 0 ? 0 : Math.min(1, Math.max(0, 1 - receivedSum / expectedSum));
+  }
+}

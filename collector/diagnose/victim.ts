@@ -1,0 +1,78 @@
+// Who suffered: workloads whose packets waited in the queue for longer than harms, over the whole event.
+// Rule: a workload that caused most of the build-up is not listed as its victim; its own wait is its own doing.
+
+import type { Culprit, Owner, Victim } from '../event.ts';
+import type { ArrivalLog } from '../memory/arrivals.ts';
+
+const MIN_HARM_NS = 25_000;
+const MIN_PACKETS = 8;
+const MIN_SHARE = 0.01;
+/** From this share of the build-up on, a workload counts as cause, not as victim. */
+const CAUSE_SHARE = 0.3;
+const MAX_VICTIMS = 16;
+
+interface Harm {
+  owner: Owner;
+  waits: number[];
+  packets: number;
+  delayed: number;
+  sumNs: number;
+  towards: Map<string, number>;
+}
+
+/** Victims among the senders in `log`, worst first. `budgetNs` is what the fabric may cost a packet. */
+export function victimsOf(
+  log: ArrivalLog,
+  fromNodeNs: number,
+  lossRatio: number,
+  budgetNs: number,
+  culprits: readonly Culprit[],
+  ownerOf: (arrival: number) => Owner,
+  receiverOf: (arrival: number) => Owner,
+): Victim[] {
+  const harmNs = Math.max(MIN_HARM_NS, budgetNs * 0.05);
+  const inverse = 1 / (1 - Math.min(lossRatio, 0.95));
+  const causes = new Set(
+    culprits.filter((c) => c.buildUpShare >= CAUSE_SHARE).map((c) => `${c.kind}/${c.namespace}/${c.workload}`),
+  );
+  const harms = new Map<string, Harm>();
+  for (let i = 0; i < log.length; i++) {
+    if (log.enqueueNodeNs[i] < fromNodeNs) continue;
+    const owner = ownerOf(i);
+    const key = `${owner.kind}/${owner.namespace}/${owner.workload}`;
+    if (owner.kind === 'unknown' || causes.has(key)) continue;
+    const harm = harms.get(key) ?? { owner, waits: [], packets: 0, delayed: 0, sumNs: 0, towards: new Map<string, number>() };
+    harms.set(key, harm);
+    const packets = log.weight[i] * inverse;
+    harm.packets += packets;
+    if (log.waitNs[i] <= harmNs) continue;
+    harm.delayed += packets;
+    harm.sumNs += log.waitNs[i] * packets;
+    harm.waits.push(log.waitNs[i]);
+    const receiver = receiverOf(i);
+    const towards = `${receiver.namespace}/${receiver.workload}`;
+    harm.towards.set(towards, (harm.towards.get(towards) ?? 0) + packets);
+  }
+  return [...harms.values()]
+    .filter((h) => h.delayed >= MIN_PACKETS || (h.waits.length >= 2 && h.delayed >= h.packets * MIN_SHARE))
+    .sort((a, b) => b.sumNs - a.sumNs)
+    .slice(0, MAX_VICTIMS)
+    .map((h) => victimOf(h, budgetNs));
+}
+
+function victimOf(harm: Harm, budgetNs: number): Victim {
+  const waits = harm.waits.sort((a, b) => a - b);
+  const p99 = waits[Math.min(waits.length - 1, Math.floor(waits.length * 0.99))];
+  const [towards] = [...harm.towards].sort((a, b) => b[1] - a[1])[0];
+  return {
+    namespace: harm.owner.namespace,
+    workload: harm.owner.workload,
+    kind: harm.owner.kind,
+    towards,
+    delayedPackets: Math.round(harm.delayed),
+    excessWaitP99Ns: p99,
+    excessWaitMaxNs: waits[waits.length - 1],
+    excessWaitSumNs: harm.sumNs,
+    budgetUse: p99 / budgetNs,
+  };
+}

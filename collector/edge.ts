@@ -1,0 +1,22 @@
+// The record that crosses from the hot thread to the calm one when a queue's congestion opens, grows or closes.
+// Times are on the node's own clock; the calm thread maps them to wall-clock time.
+
+/** Fields of an edge record, by position. */
+export const EDGE_WIDTH = 14;
+export const Edge = {
+  kind: 0,
+  queueRow: 1,
+  openedNodeNs: 2,
+  buildUpNodeNs: 3,
+  peakNodeNs: 4,
+  lastNodeNs: 5,
+  peakWaitNs: 6,
+  peakDepthBytes: 7,
+  reports: 8,
+  log: 9,
+  dropReports: 10,
+  openCount: 11,
+  lastWaitNs: 12,
+  arrivedNs: 13,
+} as const;
+export const EdgeKind = { opened: 1, grew: 2, closed: 3 } as const;

@@ -1,0 +1,149 @@
+// The vocabulary of things that happened: congestion on a queue, who caused it, who suffered, and the incident they form.
+// These objects are plain JSON: the API, the webhooks and the exporters hand them on as they are.
+// Times are ISO 8601 in UTC with nanoseconds; durations and waits carry their unit in the name.
+
+/** Who owned an address at a time. `unknown` is an honest answer and a hundred times better than a wrong name. */
+export interface Owner {
+  kind: 'pod' | 'workload' | 'node' | 'external' | 'unknown';
+  namespace: string;
+  /** Name of the workload (the Deployment, Job, ... above a pod), of the node, or `unknown`. */
+  workload: string;
+  /** Pod name where one is known. */
+  pod?: string;
+  /** 0 to 1: how sure the source of this name is. */
+  confidence: number;
+}
+
+/** The queue that an event is about. */
+export interface QueueScope {
+  node: string;
+  nodeId: number;
+  interface: string;
+  interfaceId: number;
+  queue: number;
+}
+
+/** A workload's part in the build-up of a queue. */
+export interface Culprit {
+  namespace: string;
+  workload: string;
+  kind: Owner['kind'];
+  /** Share of the octets that entered during the build-up, 0 to 1. */
+  buildUpShare: number;
+  buildUpBytes: number;
+  flows: number;
+}
+
+/** A workload whose packets waited. */
+export interface Victim {
+  namespace: string;
+  workload: string;
+  kind: Owner['kind'];
+  /** Where its delayed packets were going. */
+  towards: string;
+  /** Packets (estimated) that waited longer than the harm threshold. */
+  delayedPackets: number;
+  /** 99th percentile and maximum of the excess wait of its packets in the event. */
+  excessWaitP99Ns: number;
+  excessWaitMaxNs: number;
+  /** Sum of excess waits; the unit that blame and suffering are added up in. */
+  excessWaitSumNs: number;
+  /** Worst wait (p99) as a fraction of the fabric's latency budget. */
+  budgetUse: number;
+}
+
+/** What a verdict rests on. */
+export interface Evidence {
+  reports: number;
+  /** Reports of the build-up that shares were computed from, as an effective sample size. */
+  effectiveReports: number;
+  /** Report loss of the node's exporter around the event, 0 to 1. */
+  reportLossRatio: number;
+  /** Octets seen over octets that the port must have taken in; null when the port rate is not configured. */
+  coverage: number | null;
+  /** Share of the build-up's octets whose owner is known. */
+  identifiedShare: number;
+}
+
+/** How an event ended: seen below the low threshold, or unknown after long silence (an interval then). */
+export interface EventEnd {
+  kind: 'observed' | 'timeout';
+  earliest: string;
+  latest: string;
+}
+
+/** Congestion on one queue: microburst below 1 ms, congestion above, sustained from 100 ms. */
+export interface CongestionEvent {
+  id: string;
+  kind: 'microburst' | 'congestion' | 'sustained';
+  /** `silent`: no report for a while; the queue may still be full. */
+  state: 'open' | 'silent' | 'closed';
+  queue: QueueScope;
+  buildUpStart: string;
+  start: string;
+  peakAt: string;
+  /** Newest report that belongs to the event. */
+  lastSeen: string;
+  end: EventEnd | null;
+  durationNs: number;
+  peakWaitNs: number;
+  /** Null when neither the occupancy unit nor the port rate of the source is configured. */
+  peakDepthBytes: number | null;
+  /** Lower bound: drop reports are rate-limited by switches. */
+  dropReports: number;
+  culprits: Culprit[];
+  victims: Victim[];
+  /** 0 to 1: how sure it is that the first culprit is the largest. */
+  confidence: number;
+  evidence: Evidence;
+}
+
+/** 1 info, 2 minor, 3 warning, 4 major, 5 critical. */
+export type Severity = 1 | 2 | 3 | 4 | 5;
+
+/** What could be done about an incident, on what, why, and how it would be undone. */
+export interface Plan {
+  action: 'none' | 'limit-egress-rate' | 'investigate';
+  targets: string[];
+  why: string;
+  expectedEffect: string;
+  undo: string;
+  mode: 'observe' | 'webhook';
+  /** SHA-256 over action and targets: an approval is bound to exactly this plan. */
+  planHash: string;
+}
+
+/** An alert that Alertmanager sent about this incident. */
+export interface LinkedAlert {
+  fingerprint: string;
+  name: string;
+  status: string;
+  startsAt: string;
+}
+
+/** Events on one queue with the same leading culprit, seen as one thing. Only incidents alert. */
+export interface Incident {
+  id: string;
+  type: 'congestion';
+  state: 'open' | 'closed';
+  severity: Severity;
+  summary: string;
+  queue: QueueScope;
+  openedAt: string;
+  updatedAt: string;
+  closedAt: string | null;
+  eventCount: number;
+  peakWaitNs: number;
+  peakDepthBytes: number | null;
+  culprits: Culprit[];
+  victims: Victim[];
+  confidence: number;
+  evidence: Evidence;
+  plan: Plan;
+  alerts: LinkedAlert[];
+  /** Newest events, oldest first; bounded. */
+  events: CongestionEvent[];
+}
+
+/** What happened to an incident. */
+export type IncidentChange = 'opened' | 'updated' | 'severity-changed' | 'closed';

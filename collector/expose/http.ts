@@ -1,0 +1,114 @@
+// HTTP: the page, the API, metrics and health. Loopback without a token, everything else with one; /healthz is always open.
+// Rule: it reads and never waits on the packet path; the one thing it takes in is Alertmanager's hint.
+
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import express, { type NextFunction, type Request, type Response } from 'express';
+import helmet from 'helmet';
+import type { Incident } from '../event.ts';
+
+export interface HttpParts {
+  address: string;
+  port: number;
+  /** Required of every request but /healthz when set. */
+  token: string | undefined;
+  incidents(): Incident[];
+  incident(id: string): Incident | undefined;
+  metrics(): Promise<string>;
+  metricsContentType: string;
+  page(): string;
+  /** Empty when ready, else the reasons why not. */
+  notReady(): string[];
+  /** Takes an Alertmanager payload; throws an Error with a plain sentence on a bad one. */
+  alertmanager(body: unknown): unknown;
+}
+
+export class HttpServer {
+  readonly #server: Server;
+  readonly port: number;
+
+  private constructor(server: Server) {
+    this.#server = server;
+    this.port = (server.address() as AddressInfo).port;
+  }
+
+  /** Listens. Rejects with a plain sentence when the address or port cannot be had. */
+  static open(parts: HttpParts): Promise<HttpServer> {
+    const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000, maxHeaderSize: 16_384 }, buildApp(parts));
+    server.maxConnections = 256;
+    return new Promise((resolve, reject) => {
+      server.once('error', (error: NodeJS.ErrnoException) => {
+        const where = `HTTP ${parts.address} port ${parts.port}`;
+        const taken = `${where} is taken by another process; choose another http.port or stop that process`;
+        reject(new Error(error.code === 'EADDRINUSE' ? taken : `${where}: ${error.message}`));
+      });
+      server.listen(parts.port, parts.address, () => resolve(new HttpServer(server)));
+    });
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+}
+
+function buildApp(parts: HttpParts): express.Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.use(helmet());
+  app.get('/healthz', (_request, response) => void response.json({ status: 'ok' }));
+  if (parts.token !== undefined) app.use(requireToken(parts.token));
+  app.get('/readyz', (_request, response) => {
+    const reasons = parts.notReady();
+    response.status(reasons.length === 0 ? 200 : 503).json({ ready: reasons.length === 0, reasons });
+  });
+  app.get('/', (_request, response) => void response.type('html').send(parts.page()));
+  app.get('/metrics', async (_request, response) => {
+    response.set('content-type', parts.metricsContentType).send(await parts.metrics());
+  });
+  app.get('/api/v1/incidents', (request, response) => {
+    const { state } = request.query;
+    if (state !== undefined && state !== 'open' && state !== 'closed') {
+      response.status(400).json({ error: 'state must be open or closed' });
+      return;
+    }
+    const incidents = parts.incidents().filter((incident) => state === undefined || incident.state === state);
+    response.json({ incidents: incidents.map(withoutEvents) });
+  });
+  app.get('/api/v1/incidents/:id', (request, response) => {
+    const incident = parts.incident(request.params.id);
+    if (incident === undefined) response.status(404).json({ error: `no incident has the id ${request.params.id}` });
+    else response.json(incident);
+  });
+  app.post('/api/v1/alertmanager', express.json({ limit: '1mb' }), (request, response) => {
+    try {
+      response.json(parts.alertmanager(request.body));
+    } catch (error) {
+      response.status(400).json({ error: (error as Error).message });
+    }
+  });
+  app.use((_request, response) => void response.status(404).json({ error: 'not found' }));
+  app.use((error: { status?: number; message: string }, _request: Request, response: Response, _next: NextFunction) => {
+    const status = error.status ?? 500;
+    response.status(status).json({ error: status < 500 ? error.message : 'internal error' });
+  });
+  return app;
+}
+
+/** Bearer token, compared over digests so that neither content nor length shows in the time it takes. */
+function requireToken(token: string) {
+  const wanted = createHash('sha256').update(token).digest();
+  return (request: Request, response: Response, next: NextFunction): void => {
+    const given = /^Bearer (.+)$/.exec(request.get('authorization') ?? '')?.[1] ?? '';
+    if (timingSafeEqual(createHash('sha256').update(given).digest(), wanted)) next();
+    else response.status(401).set('www-authenticate', 'Bearer').json({ error: 'a bearer token is required' });
+  };
+}
+
+function withoutEvents(incident: Incident): Omit<Incident, 'events'> {
+  const { events: _events, ...rest } = incident;
+  return rest;
+}

@@ -1,0 +1,145 @@
+// Pods as owners of addresses, from the Kubernetes API by list and watch. Loaded only when configured: the client is heavy.
+// A pod's interval opens with its address and closes when it Succeeded or Failed, not when the object goes away: the API keeps
+// an address long after the network gave it to another pod (kubernetes#109414). Host-network pods own nothing: the node does.
+// Rule: never block and never guess. While the API is away, what is known stays, and its age is a metric.
+
+import type * as k8s from '@kubernetes/client-node';
+import type { Owner } from '../event.ts';
+import { OwnerMap } from './owner-map.ts';
+
+export interface KubernetesOptions {
+  /** Path of a kubeconfig file; undefined: in-cluster or the default one. */
+  kubeconfig?: string;
+  /** Told once per change of reachability, in plain words. */
+  notice: (message: string) => void;
+  now(): number;
+}
+
+const RETRY_MIN_MS = 1_000;
+const RETRY_MAX_MS = 30_000;
+const MAX_ADDRESSES = 65_536;
+const RETENTION_MS = 24 * 3600 * 1000;
+
+export class KubernetesOwners {
+  readonly map = new OwnerMap(MAX_ADDRESSES, RETENTION_MS);
+  readonly #options: KubernetesOptions;
+  #informer: k8s.Informer<k8s.V1Pod> | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #retryMs = RETRY_MIN_MS;
+  #stopped = false;
+  #reachable: boolean | undefined;
+  /** Wall-clock time of the last word from the API, ms; 0 before the first. */
+  lastHeardUnixMs = 0;
+
+  constructor(options: KubernetesOptions) {
+    this.#options = options;
+  }
+
+  /** Starts to list and watch. Resolves at once; an API that is away is retried for ever and never an error. */
+  async start(): Promise<void> {
+    const client = await import('@kubernetes/client-node');
+    const config = new client.KubeConfig();
+    if (this.#options.kubeconfig === undefined) config.loadFromDefault();
+    else config.loadFromFile(this.#options.kubeconfig);
+    const api = config.makeApiClient(client.CoreV1Api);
+    const list = (): Promise<k8s.V1PodList> => api.listPodForAllNamespaces();
+    const informer = client.makeInformer<k8s.V1Pod>(config, '/api/v1/pods', list);
+    informer.on('add', (pod) => this.#learn(pod));
+    informer.on('update', (pod) => this.#learn(pod));
+    informer.on('delete', (pod) => this.#end(pod, this.#options.now()));
+    informer.on('connect', () => this.#heard());
+    informer.on('error', (error: unknown) => this.#later(error));
+    this.#informer = informer;
+    this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#retry);
+    await this.#informer?.stop();
+  }
+
+  #run(): void {
+    this.#informer?.start().catch((error: unknown) => this.#later(error));
+  }
+
+  #later(error: unknown): void {
+    if (this.#stopped || this.#retry !== undefined) return;
+    if (this.#reachable !== false) {
+      this.#reachable = false;
+      const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
+      this.#options.notice(`Kubernetes API is not reachable (${reason}); owners known so far stay in use, retrying`);
+    }
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      this.#run();
+    }, this.#retryMs);
+    this.#retryMs = Math.min(RETRY_MAX_MS, this.#retryMs * 2);
+  }
+
+  #heard(): void {
+    this.lastHeardUnixMs = this.#options.now();
+    this.#retryMs = RETRY_MIN_MS;
+    if (this.#reachable !== true) {
+      this.#reachable = true;
+      this.#options.notice('Kubernetes API is reachable: pods are watched');
+    }
+  }
+
+  #learn(pod: k8s.V1Pod): void {
+    this.#heard();
+    const { status, spec, metadata } = pod;
+    if (status === undefined || metadata?.uid === undefined) return;
+    const startedMs = startedUnixMs(pod) ?? this.#options.now();
+    if (status.hostIP !== undefined && spec?.nodeName !== undefined) {
+      const owner: Owner = { kind: 'node', namespace: '', workload: spec.nodeName, confidence: 0.9 };
+      this.map.claim(status.hostIP, `node/${spec.nodeName}`, owner, 0);
+    }
+    if (spec?.hostNetwork === true) return;
+    for (const address of addressesOf(pod)) this.map.claim(address, metadata.uid, ownerOfPod(pod), startedMs);
+    if (status.phase === 'Succeeded' || status.phase === 'Failed') this.#end(pod, finishedMs(pod) ?? this.#options.now());
+  }
+
+  #end(pod: k8s.V1Pod, atUnixMs: number): void {
+    const uid = pod.metadata?.uid;
+    if (uid === undefined) return;
+    for (const holder of this.map.holders(atUnixMs)) if (holder.uid === uid) this.map.release(holder.address, uid, atUnixMs);
+  }
+}
+
+function addressesOf(pod: k8s.V1Pod): string[] {
+  const listed = pod.status?.podIPs?.map((entry) => entry.ip).filter((ip) => ip !== '') ?? [];
+  return listed.length > 0 ? listed : pod.status?.podIP ? [pod.status.podIP] : [];
+}
+
+/** When the first container started: the network was ready by then, and no traffic came before. Else when the node took the pod. */
+function startedUnixMs(pod: k8s.V1Pod): number | undefined {
+  const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+  const starts = statuses.flatMap((c) => [
+    c.state?.running?.startedAt,
+    c.state?.terminated?.startedAt,
+    c.lastState?.terminated?.startedAt,
+  ]);
+  const known = starts.flatMap((date) => (date === undefined ? [] : [date.getTime()]));
+  return known.length > 0 ? Math.min(...known) : (pod.status?.startTime ?? pod.metadata?.creationTimestamp)?.getTime();
+}
+
+/** When the last container ended: that is when the network may give the address away. */
+function finishedMs(pod: k8s.V1Pod): number | undefined {
+  const ends = (pod.status?.containerStatuses ?? []).map((c) => c.state?.terminated?.finishedAt?.getTime() ?? Number.NaN);
+  const known = ends.filter((ms) => !Number.isNaN(ms));
+  return known.length === 0 ? undefined : Math.max(...known);
+}
+
+/** The workload above a pod: the owner reference, and for a ReplicaSet its Deployment (the name without the template hash). */
+function ownerOfPod(pod: k8s.V1Pod): Owner {
+  const namespace = pod.metadata?.namespace ?? 'default';
+  const name = pod.metadata?.name ?? 'unknown';
+  const controller = pod.metadata?.ownerReferences?.find((reference) => reference.controller === true);
+  const hash = pod.metadata?.labels?.['pod-template-hash'];
+  let workload = controller?.name ?? name;
+  if (controller?.kind === 'ReplicaSet' && hash !== undefined && workload.endsWith(`-${hash}`)) {
+    workload = workload.slice(0, -hash.length - 1);
+  }
+  return { kind: 'pod', namespace, workload, pod: name, confidence: 0.99 };
+}

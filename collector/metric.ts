@@ -1,0 +1,136 @@
+// The one table of metric names. Prometheus exposes them, dashboards and rules refer to them, docs/metrics.md lists them.
+// `fabric_*` is what the network did, `hopscope_*` is about ourselves. Base units; labels are bounded: never an address, a port
+// of a flow or an incident's id.
+
+export type MetricType = 'counter' | 'gauge' | 'histogram';
+
+export interface Metric {
+  readonly name: string;
+  readonly type: MetricType;
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+/** One number with its labels; `suffix` is `_bucket`, `_sum` or `_count` for histograms. */
+export interface Sample {
+  labels: Record<string, string | number>;
+  value: number;
+  suffix?: string;
+}
+
+const QUEUE = ['node', 'interface', 'queue'] as const;
+
+export const METRICS = [
+  metric('fabric_hop_latency_seconds', 'histogram', 'Time that reported packets spent in the node.', QUEUE),
+  metric('fabric_queue_peak_wait_seconds', 'gauge', 'Largest wait in the queue over the last 15 to 30 seconds.', QUEUE),
+  metric('fabric_queue_congested_seconds_total', 'counter', 'Time that the queue was above the closing threshold.', QUEUE),
+  metric('fabric_queue_bursts_total', 'counter', 'Congestion events that ended, by size: microburst, congestion, sustained.', [
+    ...QUEUE,
+    'size',
+  ]),
+  metric(
+    'fabric_drop_reports_total',
+    'counter',
+    'Drop reports: a lower bound for packets lost, switches limit their rate.',
+    QUEUE,
+  ),
+  metric('fabric_node_hops_total', 'counter', 'Hops of the node that reports told of, by itself or by a sink.', ['node']),
+  metric('fabric_node_last_report_timestamp_seconds', 'gauge', 'When the node last sent a report, Unix time.', ['node']),
+  metric(
+    'fabric_workload_excess_wait_seconds_total',
+    'counter',
+    'Wait that packets of the workload suffered in congestion events.',
+    ['namespace', 'workload'],
+  ),
+  metric(
+    'fabric_workload_blame_seconds_total',
+    'counter',
+    'Wait of others in events, times the share of the build-up that the workload caused.',
+    ['namespace', 'workload'],
+  ),
+  metric(
+    'fabric_workload_budget_use_ratio',
+    'gauge',
+    'Worst wait (p99) of the workload in open incidents over the latency budget of the fabric.',
+    ['namespace', 'workload'],
+  ),
+  metric(
+    'fabric_incident_culprit_ratio',
+    'gauge',
+    'Share of the build-up of the leading culprit of open incidents that are at least half sure.',
+    [...QUEUE, 'namespace', 'workload', 'severity'],
+  ),
+  metric('fabric_incidents_open', 'gauge', 'Open incidents.', ['type', 'severity']),
+  metric('fabric_incidents_total', 'counter', 'Incidents opened, by the severity they opened with.', ['type', 'severity']),
+  metric('hopscope_datagrams_received_total', 'counter', 'Datagrams received = decoded + rejected + dropped.', []),
+  metric('hopscope_datagrams_decoded_total', 'counter', 'Datagrams whose framing was good; duplicates included.', []),
+  metric(
+    'hopscope_datagrams_duplicate_total',
+    'counter',
+    'Decoded datagrams that were already seen and therefore not observed again.',
+    [],
+  ),
+  metric('hopscope_datagrams_rejected_total', 'counter', 'Datagrams refused whole, by reason code.', ['reason']),
+  metric('hopscope_datagrams_dropped_total', 'counter', 'Datagrams dropped by a fault of ours, by place.', ['place']),
+  metric(
+    'hopscope_kernel_dropped_datagrams_total',
+    'counter',
+    'Datagrams that the kernel dropped because the socket buffer was full.',
+    [],
+  ),
+  metric('hopscope_reports_total', 'counter', 'Telemetry reports sent by the node.', ['node']),
+  metric('hopscope_reports_lost_total', 'counter', 'Sequence numbers of the node that never arrived (kernel drops included).', [
+    'node',
+    'hardware_id',
+  ]),
+  metric('hopscope_reports_reordered_total', 'counter', 'Reports that arrived late but within the window.', [
+    'node',
+    'hardware_id',
+  ]),
+  metric('hopscope_source_restarts_total', 'counter', 'Times that the sequence of the node began again.', [
+    'node',
+    'hardware_id',
+  ]),
+  metric('hopscope_reports_framed_total', 'counter', 'Reports in well-framed datagrams = decoded + refused.', []),
+  metric('hopscope_reports_decoded_total', 'counter', 'Reports decoded.', []),
+  metric('hopscope_reports_refused_total', 'counter', 'Reports refused within a good datagram, by reason code.', ['reason']),
+  metric('hopscope_hops_total', 'counter', 'Hops decoded.', []),
+  metric('hopscope_decode_warnings_total', 'counter', 'Oddities that were decoded all the same, by code.', ['code']),
+  metric('hopscope_unknown_dialect_datagrams_total', 'counter', 'Datagrams of formats that are recognised but not built.', [
+    'dialect',
+  ]),
+  metric('hopscope_telemetry_of_telemetry_total', 'counter', 'Reports about packets to the report port itself.', []),
+  metric('hopscope_table_rows', 'gauge', 'Rows in use of a bounded table.', ['table']),
+  metric('hopscope_table_capacity', 'gauge', 'Rows that a bounded table has.', ['table']),
+  metric('hopscope_table_overflow_total', 'counter', 'Times that a table had no room and the others row was used.', ['table']),
+  metric('hopscope_event_edges_dropped_total', 'counter', 'Event edges lost because the diagnosis did not keep up.', []),
+  metric('hopscope_arrival_logs_exhausted_total', 'counter', 'Times that a filling queue found no arrival log.', []),
+  metric('hopscope_identity_lookups_total', 'counter', 'Look-ups of address owners.', ['result']),
+  metric(
+    'hopscope_kubernetes_last_heard_timestamp_seconds',
+    'gauge',
+    'When the Kubernetes API last answered, Unix time; absent when not configured.',
+    [],
+  ),
+  metric('hopscope_sink_points_total', 'counter', 'Points handed to a sink, by what became of them.', ['sink', 'result']),
+  metric('hopscope_webhook_pending', 'gauge', 'Webhook events stored and not yet delivered.', ['endpoint']),
+  metric('hopscope_webhook_attempts_total', 'counter', 'Delivery attempts, by answer: delivered, retry, refused.', [
+    'endpoint',
+    'result',
+  ]),
+  metric('hopscope_webhook_dead_total', 'counter', 'Webhook events given up: refused, expired, out of attempts or out of room.', [
+    'endpoint',
+    'reason',
+  ]),
+  metric('hopscope_ingest_up', 'gauge', '1 while the ingest thread listens.', []),
+  metric('hopscope_receive_buffer_bytes', 'gauge', 'Receive buffer of the socket, as asked for and as given.', ['kind']),
+] as const;
+
+export type MetricName = (typeof METRICS)[number]['name'];
+
+/** How a metric's samples are had: computed when asked. */
+export type MetricSource = Record<MetricName, () => Sample[]>;
+
+function metric<const N extends string>(name: N, type: MetricType, help: string, labels: readonly string[]) {
+  return { name, type, help, labels } as const;
+}

@@ -1,0 +1,145 @@
+// Nodes and their clocks: one row per node, with the map from the node's own time to the collector's.
+//
+//   device timestamp ─▶ node time (ns since the row's first report, wraps undone) ──offset──▶ collector time
+//
+// The offset is the least delay seen between a timestamp and its arrival, over the last one to two minutes.
+// Rule: differences are taken within one node only. Two nodes meet only through their offsets, which are as good as the delivery.
+
+import { Present, type HopBatch } from '../hop.ts';
+import type { Arena } from '../memory/arena.ts';
+import { KeyTable } from '../memory/key-table.ts';
+
+const TWO_32 = 0x1_0000_0000;
+const OFFSET_WINDOW_NS = 60e9;
+/** A timestamp this far from where arrival time puts it means that the device clock was set or restarted. */
+const STEP_NS = 10e9;
+
+export class NodeTable {
+  readonly keys: KeyTable;
+  /** Add to node time to get collector time, ns. */
+  readonly offsetNs: Float64Array;
+  /** Newest node time, ns. */
+  readonly newestNodeNs: Float64Array;
+  readonly hops: Float64Array;
+  readonly clockSteps: Float64Array;
+  /** Reports that this node sent itself (not hops that others reported of it). */
+  readonly reports: Float64Array;
+  readonly lastReportNs: Float64Array;
+  readonly #referenceWords: Uint32Array;
+  readonly #referenceNs: Float64Array;
+  readonly #lastArrivalNs: Float64Array;
+  readonly #windowMinNs: Float64Array;
+  readonly #previousMinNs: Float64Array;
+  readonly #windowStartNs: Float64Array;
+
+  constructor(arena: Arena, capacity: number) {
+    this.keys = new KeyTable(arena, capacity, 2, Infinity);
+    const rows = this.keys.capacity;
+    this.offsetNs = arena.float64(rows);
+    this.newestNodeNs = arena.float64(rows);
+    this.hops = arena.float64(rows);
+    this.clockSteps = arena.float64(rows);
+    this.reports = arena.float64(rows);
+    this.lastReportNs = arena.float64(rows);
+    this.#referenceWords = arena.uint32(rows * 2);
+    this.#referenceNs = arena.float64(rows);
+    this.#lastArrivalNs = arena.float64(rows);
+    this.#windowMinNs = arena.float64(rows);
+    this.#previousMinNs = arena.float64(rows);
+    this.#windowStartNs = arena.float64(rows);
+  }
+
+  /**
+   * Fills `nodeRow` and `enqueueNodeNs` of every hop in the batch. `sourceKey` stands for the node where a report carries no
+   * node id: exporters are told apart by address then. `nowNs` is the collector's time of arrival.
+   */
+  observe(batch: HopBatch, sourceKey: number, nowNs: number): void {
+    const reports = batch.reports;
+    for (let hop = 0; hop < batch.length; hop++) {
+      const present = batch.present[hop];
+      const report = batch.report[hop];
+      const named = (present & Present.nodeId) !== 0 && batch.nodeId[hop] !== 0;
+      if (!named && reports.hopCount[report] !== 1) {
+        // A cut entry of a stack: nobody knows which node it was.
+        batch.nodeRow[hop] = 0;
+        continue;
+      }
+      this.keys.wanted[0] = named ? batch.nodeId[hop] : 0;
+      this.keys.wanted[1] = named ? 0 : sourceKey;
+      const row = this.keys.rowOf(nowNs);
+      batch.nodeRow[hop] = row;
+      if (row === 0) continue;
+      this.hops[row]++;
+      batch.enqueueNodeNs[hop] = this.#nodeTime(batch, hop, row, reports.timestampWrapNs[report], nowNs);
+    }
+    for (let report = 0; report < reports.length; report++) {
+      const id = reports.reporterNodeId[report];
+      this.keys.wanted[0] = id;
+      this.keys.wanted[1] = id !== 0 ? 0 : sourceKey;
+      const row = this.keys.rowOf(nowNs);
+      this.reports[row]++;
+      this.lastReportNs[row] = nowNs;
+    }
+  }
+
+  /** When the packet came in on the node's clock: its ingress stamp, or egress minus latency, or the arrival of the report. */
+  #nodeTime(batch: HopBatch, hop: number, row: number, wrapNs: number, nowNs: number): number {
+    const present = batch.present[hop];
+    const fromIngress = (present & Present.ingressTimestamp) !== 0;
+    if (!fromIngress && (present & Present.egressTimestamp) === 0) {
+      if (this.#lastArrivalNs[row] === 0) this.#anchor(row, 0, 0, nowNs);
+      const relative = nowNs - this.offsetNs[row];
+      if (relative > this.newestNodeNs[row]) this.newestNodeNs[row] = relative;
+      return relative;
+    }
+    const words = fromIngress ? batch.ingressTimestampWords : batch.egressTimestampWords;
+    const low = words[hop * 2];
+    const high = words[hop * 2 + 1];
+    if (this.#lastArrivalNs[row] === 0) this.#anchor(row, high, low, nowNs);
+    let relative = this.#relative(row, high, low, wrapNs, nowNs);
+    const expected = this.newestNodeNs[row] + (nowNs - this.#lastArrivalNs[row]);
+    if (relative - expected > STEP_NS || expected - relative > STEP_NS) {
+      this.clockSteps[row]++;
+      this.#anchor(row, high, low, nowNs);
+      relative = this.#relative(row, high, low, wrapNs, nowNs);
+    }
+    if (relative > this.newestNodeNs[row]) {
+      this.newestNodeNs[row] = relative;
+      this.#lastArrivalNs[row] = nowNs;
+    }
+    this.#learnOffset(row, nowNs - relative, nowNs);
+    return fromIngress ? relative : relative - ((present & Present.hopLatency) !== 0 ? batch.hopLatencyNs[hop] : 0);
+  }
+
+  /** Node time continues across an anchor, so that a queue's state never sees time run backwards by more than a step. */
+  #anchor(row: number, high: number, low: number, nowNs: number): void {
+    const elapsed = this.#lastArrivalNs[row] === 0 ? 0 : this.newestNodeNs[row] + (nowNs - this.#lastArrivalNs[row]);
+    this.#referenceWords[row * 2] = low;
+    this.#referenceWords[row * 2 + 1] = high;
+    this.#referenceNs[row] = elapsed;
+    this.newestNodeNs[row] = elapsed;
+    this.#lastArrivalNs[row] = nowNs;
+    this.offsetNs[row] = nowNs - elapsed;
+    this.#windowMinNs[row] = Infinity;
+    this.#previousMinNs[row] = Infinity;
+    this.#windowStartNs[row] = nowNs;
+  }
+
+  #relative(row: number, high: number, low: number, wrapNs: number, nowNs: number): number {
+    const since =
+      ((high - this.#referenceWords[row * 2 + 1]) | 0) * TWO_32 + (low - this.#referenceWords[row * 2]) + this.#referenceNs[row];
+    if (wrapNs === 0) return since;
+    const expected = this.newestNodeNs[row] + (nowNs - this.#lastArrivalNs[row]);
+    return since + Math.round((expected - since) / wrapNs) * wrapNs;
+  }
+
+  #learnOffset(row: number, delayNs: number, nowNs: number): void {
+    if (nowNs - this.#windowStartNs[row] > OFFSET_WINDOW_NS) {
+      this.#previousMinNs[row] = this.#windowMinNs[row];
+      this.#windowMinNs[row] = Infinity;
+      this.#windowStartNs[row] = nowNs;
+    }
+    if (delayNs < this.#windowMinNs[row]) this.#windowMinNs[row] = delayNs;
+    this.offsetNs[row] = Math.min(this.#windowMinNs[row], this.#previousMinNs[row]);
+  }
+}

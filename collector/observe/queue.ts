@@ -1,0 +1,266 @@
+// Queues: one row per (node, egress interface, queue), the two-threshold machine that opens and closes congestion, and the
+// arrival log of a queue that is filling. Method: low and high threshold with build-up start, as in Arista LANZ and PrintQueue.
+//
+//   wait < floor ── wait >= open ──▶ OPENED ── 1 ms, 5 ms, 100 ms ──▶ GREW ── wait < close ──▶ CLOSED (observed)
+//
+// Rule: only a report below the low threshold closes here. Silence is the calm thread's business and never means "over".
+
+import { Edge, EDGE_WIDTH, EdgeKind } from '../edge.ts';
+import { FlowPart, Present, ReportFlag, type HopBatch } from '../hop.ts';
+import type { Arena } from '../memory/arena.ts';
+import type { ArrivalPool } from '../memory/arrivals.ts';
+import { LATENCY_BUCKETS, latencyBucket } from '../memory/histogram.ts';
+import { KeyTable } from '../memory/key-table.ts';
+import type { Ring } from '../memory/ring.ts';
+
+/** Thresholds on the wait in the queue, nanoseconds. */
+export interface QueueThresholds {
+  openWaitNs: number;
+  closeWaitNs: number;
+  /** Below it the queue counts as empty: what came before cannot be part of a build-up. */
+  floorWaitNs: number;
+  /** The build-up cannot have begun earlier than this before the opening. */
+  maxBuildUpNs: number;
+}
+
+/** Ages of an open event at which the calm thread hears of it again: no longer micro, worth an early word, sustained. */
+const GROWTH_NS = [1e6, 5e6, 100e6] as const;
+const BASE_WINDOW_NS = 600e9;
+
+export class QueueTable {
+  readonly keys: KeyTable;
+  readonly reports: Float64Array;
+  readonly bytes: Float64Array;
+  readonly latencyCounts: Float64Array;
+  readonly latencySumNs: Float64Array;
+  /** Largest wait since the exporter last took it (the calm thread writes zero back). */
+  readonly peakWaitNs: Float64Array;
+  readonly lastWaitNs: Float64Array;
+  readonly lastDepthBytes: Float64Array;
+  readonly lastNodeNs: Float64Array;
+  /** Time above the low threshold, ns. */
+  readonly congestedNs: Float64Array;
+  readonly dropReports: Float64Array;
+  /** 1 while an event is open; `openCount` tells which one. */
+  readonly open: Uint8Array;
+  readonly openCount: Float64Array;
+  readonly portBytesPerNs: Float64Array;
+  readonly #baseNs: Float64Array;
+  readonly #previousBaseNs: Float64Array;
+  readonly #baseSinceNs: Float64Array;
+  readonly #emptyNodeNs: Float64Array;
+  readonly #openedNodeNs: Float64Array;
+  readonly #buildUpNodeNs: Float64Array;
+  readonly #eventPeakNodeNs: Float64Array;
+  readonly #eventPeakWaitNs: Float64Array;
+  readonly #eventPeakDepthBytes: Float64Array;
+  readonly #eventReports: Float64Array;
+  readonly #eventDrops: Float64Array;
+  readonly #growth: Uint8Array;
+  /** Log of the queue plus one; 0 when it has none. */
+  readonly #log: Uint32Array;
+  readonly #thresholds: QueueThresholds;
+  readonly #arrivals: ArrivalPool;
+  readonly #edges: Ring;
+  readonly #edge = new Float64Array(EDGE_WIDTH);
+
+  constructor(arena: Arena, capacity: number, thresholds: QueueThresholds, arrivals: ArrivalPool, edges: Ring) {
+    this.keys = new KeyTable(arena, capacity, 3, Infinity);
+    const rows = this.keys.capacity;
+    this.reports = arena.float64(rows);
+    this.bytes = arena.float64(rows);
+    this.latencyCounts = arena.float64(rows * LATENCY_BUCKETS);
+    this.latencySumNs = arena.float64(rows);
+    this.peakWaitNs = arena.float64(rows);
+    this.lastWaitNs = arena.float64(rows);
+    this.lastDepthBytes = arena.float64(rows);
+    this.lastNodeNs = arena.float64(rows);
+    this.congestedNs = arena.float64(rows);
+    this.dropReports = arena.float64(rows);
+    this.open = arena.uint8(rows);
+    this.openCount = arena.float64(rows);
+    this.portBytesPerNs = arena.float64(rows);
+    this.#baseNs = arena.float64(rows);
+    this.#previousBaseNs = arena.float64(rows);
+    this.#baseSinceNs = arena.float64(rows);
+    this.#emptyNodeNs = arena.float64(rows);
+    this.#openedNodeNs = arena.float64(rows);
+    this.#buildUpNodeNs = arena.float64(rows);
+    this.#eventPeakNodeNs = arena.float64(rows);
+    this.#eventPeakWaitNs = arena.float64(rows);
+    this.#eventPeakDepthBytes = arena.float64(rows);
+    this.#eventReports = arena.float64(rows);
+    this.#eventDrops = arena.float64(rows);
+    this.#growth = arena.uint8(rows);
+    this.#log = arena.uint32(rows);
+    this.#thresholds = thresholds;
+    this.#arrivals = arrivals;
+    this.#edges = edges;
+  }
+
+  /** Feeds every hop that names its egress interface into its queue's row. */
+  observe(batch: HopBatch, nowNs: number): void {
+    for (let hop = 0; hop < batch.length; hop++) {
+      const present = batch.present[hop];
+      if (batch.nodeRow[hop] === 0 || (present & Present.egressInterfaceId) === 0) continue;
+      this.keys.wanted[0] = batch.nodeRow[hop];
+      this.keys.wanted[1] = batch.egressInterfaceId[hop];
+      this.keys.wanted[2] = (present & Present.queueId) !== 0 ? batch.queueId[hop] : 0;
+      const row = this.keys.rowOf(nowNs);
+      this.#observeHop(batch, hop, row, nowNs);
+    }
+  }
+
+  #observeHop(batch: HopBatch, hop: number, row: number, nowNs: number): void {
+    const report = batch.report[hop];
+    const r = batch.reports;
+    this.reports[row]++;
+    this.bytes[row] += r.packetLengthBytes[report];
+    if ((r.flags[report] & ReportFlag.dropped) !== 0) {
+      this.dropReports[row]++;
+      if (this.open[row] === 1) this.#eventDrops[row]++;
+      return;
+    }
+    const latencyNs = latencyOf(batch, hop, r.timestampWrapNs[report]);
+    const rate = r.portBytesPerNs[report];
+    const unit = r.occupancyUnitBytes[report];
+    const depthKnown = unit > 0 && (batch.present[hop] & Present.queueOccupancy) !== 0;
+    const depthGivesWait = depthKnown && rate > 0;
+    if (latencyNs < 0 && !depthGivesWait) return;
+    let waitNs = depthGivesWait ? (batch.queueOccupancy[hop] * unit) / rate : 0;
+    if (latencyNs >= 0) {
+      this.latencyCounts[row * LATENCY_BUCKETS + latencyBucket(latencyNs)]++;
+      this.latencySumNs[row] += latencyNs;
+      this.#learnBase(row, latencyNs, nowNs);
+      waitNs = Math.max(waitNs, latencyNs - Math.min(this.#baseNs[row], this.#previousBaseNs[row]));
+    }
+    if (row === 0) return;
+    const depthBytes = depthKnown ? batch.queueOccupancy[hop] * unit : waitNs * rate;
+    this.portBytesPerNs[row] = rate;
+    this.#step(row, batch.enqueueNodeNs[hop], waitNs, depthBytes, nowNs, batch, report);
+  }
+
+  /** The queue's latency when empty: the least of the last ten to twenty minutes. */
+  #learnBase(row: number, latencyNs: number, nowNs: number): void {
+    if (this.#baseSinceNs[row] === 0) {
+      this.#baseNs[row] = latencyNs;
+      this.#previousBaseNs[row] = Infinity;
+      this.#baseSinceNs[row] = nowNs;
+    } else if (nowNs - this.#baseSinceNs[row] > BASE_WINDOW_NS) {
+      this.#previousBaseNs[row] = this.#baseNs[row];
+      this.#baseNs[row] = latencyNs;
+      this.#baseSinceNs[row] = nowNs;
+    } else if (latencyNs < this.#baseNs[row]) this.#baseNs[row] = latencyNs;
+  }
+
+  #step(
+    row: number,
+    enqueueNs: number,
+    waitNs: number,
+    depthBytes: number,
+    nowNs: number,
+    batch: HopBatch,
+    report: number,
+  ): void {
+    const t = this.#thresholds;
+    if (waitNs > this.peakWaitNs[row]) this.peakWaitNs[row] = waitNs;
+    const sinceLast = enqueueNs - this.lastNodeNs[row];
+    if (this.lastWaitNs[row] >= t.closeWaitNs && sinceLast > 0) {
+      // The queue drains at most at line rate: beyond its own wait, silence proves no congestion.
+      this.congestedNs[row] += Math.min(sinceLast, this.lastWaitNs[row]);
+    }
+    if (waitNs < t.floorWaitNs && this.open[row] === 0) {
+      this.#emptyNodeNs[row] = enqueueNs;
+      if (this.#log[row] !== 0) this.#arrivals.free(this.#log[row] - 1);
+      this.#log[row] = 0;
+    } else this.#logArrival(row, enqueueNs, waitNs, batch, report);
+
+    if (this.open[row] === 0) {
+      if (waitNs >= t.openWaitNs) this.#openEvent(row, enqueueNs, waitNs, depthBytes, nowNs);
+    } else {
+      this.#eventReports[row]++;
+      if (waitNs > this.#eventPeakWaitNs[row]) {
+        this.#eventPeakWaitNs[row] = waitNs;
+        this.#eventPeakNodeNs[row] = enqueueNs;
+      }
+      if (depthBytes > this.#eventPeakDepthBytes[row]) this.#eventPeakDepthBytes[row] = depthBytes;
+      if (waitNs < t.closeWaitNs) this.#closeEvent(row, enqueueNs, nowNs);
+      else if (enqueueNs - this.#openedNodeNs[row] >= (GROWTH_NS[this.#growth[row]] ?? Infinity)) {
+        this.#growth[row]++;
+        this.#emit(EdgeKind.grew, row, enqueueNs, nowNs);
+      }
+    }
+    if (sinceLast > 0 || this.reports[row] === 1) this.lastNodeNs[row] = enqueueNs;
+    this.lastWaitNs[row] = waitNs;
+    this.lastDepthBytes[row] = depthBytes;
+  }
+
+  #logArrival(row: number, enqueueNs: number, waitNs: number, batch: HopBatch, report: number): void {
+    if (this.#log[row] === 0) this.#log[row] = this.#arrivals.take() + 1;
+    if (this.#log[row] === 0) return;
+    const r = batch.reports;
+    this.#arrivals.append(
+      this.#log[row] - 1,
+      enqueueNs,
+      waitNs,
+      r.packetLengthBytes[report],
+      r.flowRow[report],
+      r.flowGeneration[report],
+      r.tcpSequence[report],
+      (r.flowParts[report] & FlowPart.tcpSequence) !== 0,
+    );
+  }
+
+  #openEvent(row: number, enqueueNs: number, waitNs: number, depthBytes: number, nowNs: number): void {
+    this.open[row] = 1;
+    this.openCount[row]++;
+    this.#openedNodeNs[row] = enqueueNs;
+    this.#buildUpNodeNs[row] = Math.max(this.#emptyNodeNs[row], enqueueNs - this.#thresholds.maxBuildUpNs);
+    this.#eventPeakNodeNs[row] = enqueueNs;
+    this.#eventPeakWaitNs[row] = waitNs;
+    this.#eventPeakDepthBytes[row] = depthBytes;
+    this.#eventReports[row] = 1;
+    this.#eventDrops[row] = 0;
+    this.#growth[row] = 0;
+    this.#emit(EdgeKind.opened, row, enqueueNs, nowNs);
+  }
+
+  #closeEvent(row: number, enqueueNs: number, nowNs: number): void {
+    this.open[row] = 0;
+    this.#emptyNodeNs[row] = enqueueNs;
+    const log = this.#log[row] - 1;
+    this.#log[row] = 0;
+    if (log >= 0) this.#arrivals.handOver(log);
+    if (!this.#emit(EdgeKind.closed, row, enqueueNs, nowNs, log) && log >= 0) this.#arrivals.free(log);
+  }
+
+  #emit(kind: number, row: number, lastNs: number, nowNs: number, log = this.#log[row] - 1): boolean {
+    const e = this.#edge;
+    e[Edge.kind] = kind;
+    e[Edge.queueRow] = row;
+    e[Edge.openedNodeNs] = this.#openedNodeNs[row];
+    e[Edge.buildUpNodeNs] = this.#buildUpNodeNs[row];
+    e[Edge.peakNodeNs] = this.#eventPeakNodeNs[row];
+    e[Edge.lastNodeNs] = lastNs;
+    e[Edge.peakWaitNs] = this.#eventPeakWaitNs[row];
+    e[Edge.peakDepthBytes] = this.#eventPeakDepthBytes[row];
+    e[Edge.reports] = this.#eventReports[row];
+    e[Edge.log] = log;
+    e[Edge.dropReports] = this.#eventDrops[row];
+    e[Edge.openCount] = this.openCount[row];
+    e[Edge.lastWaitNs] = this.lastWaitNs[row];
+    e[Edge.arrivedNs] = nowNs;
+    return this.#edges.push(e);
+  }
+}
+
+/** Time in the node, ns: as reported, or egress minus ingress modulo the wrap; -1 when neither is known or the stamps contradict. */
+function latencyOf(batch: HopBatch, hop: number, wrapNs: number): number {
+  const present = batch.present[hop];
+  if ((present & Present.hopLatency) !== 0) return batch.hopLatencyNs[hop];
+  if ((present & Present.ingressTimestamp) === 0 || (present & Present.egressTimestamp) === 0) return -1;
+  const low = batch.egressTimestampWords[hop * 2] - batch.ingressTimestampWords[hop * 2];
+  const high = batch.egressTimestampWords[hop * 2 + 1] - batch.ingressTimestampWords[hop * 2 + 1];
+  const latency = high * 0x1_0000_0000 + low;
+  return latency < 0 ? latency + wrapNs : latency;
+}

@@ -1,0 +1,101 @@
+// One JSON line per telemetry report: the contract of `hopscope decode`. Raw values as they were on the wire.
+// Rule: a value that the report did not carry is null, a 64-bit number is a decimal string, keys may be added and never change.
+
+import { addressText } from './address.ts';
+import type { DatagramOutcome } from './decode/outcome.ts';
+import { REFUSAL_TEXT, REFUSALS, UNKNOWN_DIALECTS, warningNames } from './decode/reason.ts';
+import { DIALECTS, FlowPart, Present, ReportFlag, type HopBatch } from './hop.ts';
+
+/** All lines for one datagram in report order: decoded reports, refused reports, or one line for a rejected datagram. */
+export function reportLines(frame: number, source: string, batch: HopBatch, outcome: DatagramOutcome): object[] {
+  if (outcome.rejected !== 0) {
+    return [{ frame, rejected: REFUSALS[outcome.rejected], detail: rejectionDetail(outcome) }];
+  }
+  const lines: { report: number }[] = [];
+  for (let report = 0; report < batch.reports.length; report++) lines.push(reportLine(frame, source, batch, report));
+  for (let i = 0; i < outcome.refusedReports; i++) {
+    const rejected = REFUSALS[outcome.refusedCode[i]];
+    const detail = `${REFUSAL_TEXT[rejected]}, report ${outcome.refusedIndex[i]} at octet ${outcome.refusedAt[i]}`;
+    lines.push(Object.assign({ frame, report: outcome.refusedIndex[i] }, { rejected, detail }));
+  }
+  return lines.sort((a, b) => a.report - b.report);
+}
+
+/** What is wrong with a rejected datagram and where; names a dialect that is not built yet. */
+export function rejectionDetail(outcome: DatagramOutcome): string {
+  if (outcome.unknownDialect !== 0) {
+    const name = UNKNOWN_DIALECTS[outcome.unknownDialect - 1];
+    const what = name === 'unrecognised' ? 'no known telemetry format' : `${name} is recognised but not decoded yet`;
+    return `${what}, at octet 0`;
+  }
+  return `${REFUSAL_TEXT[REFUSALS[outcome.rejected]]}, at octet ${outcome.rejectedAt}`;
+}
+
+function reportLine(frame: number, source: string, batch: HopBatch, row: number) {
+  const r = batch.reports;
+  const flags = r.flags[row];
+  const firstHop = r.firstHop[row];
+  const hops: object[] = [];
+  let dropReason: number | null = null;
+  for (let hop = firstHop; hop < firstHop + r.hopCount[row]; hop++) {
+    hops.push(hopOf(batch, hop));
+    if ((batch.present[hop] & Present.dropReason) !== 0) dropReason = batch.dropReason[hop];
+  }
+  const dialect = DIALECTS[r.dialect[row]];
+  return {
+    frame,
+    report: r.indexInDatagram[row],
+    source,
+    dialect,
+    hardwareId: r.hardwareId[row],
+    sequenceNumber: r.sequenceNumber[row],
+    ...(dialect === 'report-v2.0' ? { nodeId: r.reporterNodeId[row] } : {}),
+    dropped: (flags & ReportFlag.dropped) !== 0,
+    congestedQueue: (flags & ReportFlag.congestedQueue) !== 0,
+    trackedFlow: (flags & ReportFlag.trackedFlow) !== 0,
+    ...(dialect === 'report-v2.0' ? { intermediate: (flags & ReportFlag.intermediate) !== 0 } : {}),
+    dropReason,
+    hops,
+    flow: flowOf(batch, row),
+    warnings: warningNames(r.warnings[row]),
+  };
+}
+
+/** The eight base keys always; level-2 interfaces, utilization and buffer only where the hop carried them. */
+function hopOf(batch: HopBatch, hop: number): object {
+  const present = batch.present[hop];
+  const has = (bit: number): boolean => (present & bit) !== 0;
+  return {
+    nodeId: has(Present.nodeId) ? batch.nodeId[hop] : null,
+    ingressInterfaceId: has(Present.ingressInterfaceId) ? batch.ingressInterfaceId[hop] : null,
+    egressInterfaceId: has(Present.egressInterfaceId) ? batch.egressInterfaceId[hop] : null,
+    queueId: has(Present.queueId) ? batch.queueId[hop] : null,
+    queueOccupancy: has(Present.queueOccupancy) ? batch.queueOccupancy[hop] : null,
+    hopLatency: has(Present.hopLatency) ? batch.hopLatencyNs[hop] : null,
+    ingressTimestamp: has(Present.ingressTimestamp) ? batch.ingressTimestampNs[hop].toString() : null,
+    egressTimestamp: has(Present.egressTimestamp) ? batch.egressTimestampNs[hop].toString() : null,
+    ...(has(Present.level2IngressInterfaceId) ? { level2IngressInterfaceId: batch.level2IngressInterfaceId[hop] } : {}),
+    ...(has(Present.level2EgressInterfaceId) ? { level2EgressInterfaceId: batch.level2EgressInterfaceId[hop] } : {}),
+    ...(has(Present.egressInterfaceTxUtilization)
+      ? { egressInterfaceTxUtilization: batch.egressInterfaceTxUtilization[hop] }
+      : {}),
+    ...(has(Present.buffer) ? { bufferId: batch.bufferId[hop], bufferOccupancy: batch.bufferOccupancy[hop] } : {}),
+  };
+}
+
+function flowOf(batch: HopBatch, row: number): object | null {
+  const r = batch.reports;
+  const parts = r.flowParts[row];
+  if ((parts & FlowPart.addresses) === 0) return null;
+  const ports = (parts & FlowPart.ports) !== 0;
+  return {
+    sourceAddress: addressText(r.sourceAddress, row * 4),
+    destinationAddress: addressText(r.destinationAddress, row * 4),
+    protocol: r.protocol[row],
+    sourcePort: ports ? r.sourcePort[row] : null,
+    destinationPort: ports ? r.destinationPort[row] : null,
+    ttl: r.ttl[row],
+    dscp: r.dscp[row],
+    ...((parts & FlowPart.vni) !== 0 ? { vni: r.vni[row] } : {}),
+  };
+}

@@ -1,0 +1,89 @@
+// The built-in page at `/`: open incidents in plain words, readable without script, on a phone, in the dark.
+// Rule: every text from outside is escaped; workload names are somebody else's words.
+
+import type { Incident } from '../../collector/event.ts';
+
+/** What the page shows beside the incidents. */
+export interface PageStatus {
+  reports: number;
+  lost: number;
+  nodes: number;
+  queues: number;
+  notReady: readonly string[];
+}
+
+const SEVERITY = ['', 'info', 'minor', 'warning', 'major', 'critical'] as const;
+
+/** The whole page as HTML. It loads nothing and asks the browser to come again every five seconds. */
+export function renderPage(incidents: readonly Incident[], status: PageStatus): string {
+  const open = incidents.filter((incident) => incident.state === 'open').sort((a, b) => b.severity - a.severity);
+  const closed = incidents.filter((incident) => incident.state === 'closed').slice(0, 10);
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="5"><title>Hopscope: ${open.length} open</title><style>${STYLE}</style></head><body>
+<header><h1>Hopscope</h1><p>${statusLine(status)}</p></header>
+<main><h2>${open.length === 0 ? 'No open incident' : `Open incidents (${open.length})`}</h2>
+${open.length === 0 ? '<p>No queue that reports is congested in a way that harms anyone.</p>' : open.map(card).join('\n')}
+${closed.length === 0 ? '' : `<h2>Recently closed</h2>\n${closed.map(card).join('\n')}`}
+</main><footer><a href="/api/v1/incidents">incidents as JSON</a> · <a href="/metrics">metrics</a> · <a href="/readyz">readiness</a></footer>
+</body></html>`;
+}
+
+function statusLine(status: PageStatus): string {
+  const total = status.reports + status.lost;
+  const loss = total === 0 ? '0' : ((status.lost / total) * 100).toFixed(2);
+  const ready = status.notReady.length === 0 ? '' : ` <strong>Not ready: ${escapeHtml(status.notReady.join('; '))}</strong>`;
+  return `${status.reports} reports from ${status.nodes} nodes, ${status.queues} queues; ${loss} % of reports lost on the way.${ready}`;
+}
+
+function card(incident: Incident): string {
+  const culprits = incident.culprits
+    .slice(0, 5)
+    .map(
+      (c) => `<tr><td>${name(c)}</td><td class="n">${(c.buildUpShare * 100).toFixed(0)} %</td><td class="n">${c.flows}</td></tr>`,
+    );
+  const victims = incident.victims
+    .slice(0, 5)
+    .map(
+      (v) =>
+        `<tr><td>${name(v)}</td><td>${escapeHtml(v.towards)}</td><td class="n">${micros(v.excessWaitP99Ns)}</td><td class="n">${(v.budgetUse * 100).toFixed(0)} %</td></tr>`,
+    );
+  const depth = incident.peakDepthBytes === null ? '' : ` (${Math.round(incident.peakDepthBytes / 1000)} kB)`;
+  const { queue } = incident;
+  return `<article class="s${incident.severity}"><h3>${escapeHtml(queue.node)} · interface ${escapeHtml(queue.interface)} · queue ${queue.queue}
+<span>${SEVERITY[incident.severity]}</span></h3>
+<p>From ${time(incident.openedAt)} to ${incident.state === 'closed' ? time(incident.events.at(-1)?.lastSeen ?? incident.updatedAt) : 'now'}:
+${incident.eventCount} event${incident.eventCount === 1 ? '' : 's'}, packets waited up to <b>${micros(incident.peakWaitNs)}</b>${depth}.
+The verdict is <b>${Math.round(incident.confidence * 100)} %</b> sure; ${(incident.evidence.reportLossRatio * 100).toFixed(1)} % of this node's reports were lost.</p>
+<div class="t"><table><caption>Caused by</caption><tr><th>workload</th><th>build-up</th><th>flows</th></tr>${culprits.join('')}</table>
+<table><caption>Suffered</caption><tr><th>workload</th><th>towards</th><th>p99 wait</th><th>budget</th></tr>${victims.join('') || '<tr><td colspan="4">nobody else</td></tr>'}</table></div>
+<p class="plan"><b>${escapeHtml(incident.plan.action)}</b> ${escapeHtml(incident.plan.targets.join(', '))}: ${escapeHtml(incident.plan.why)}.
+Expected: ${escapeHtml(incident.plan.expectedEffect)}.</p>
+<p><a href="/api/v1/incidents/${escapeHtml(incident.id)}">${escapeHtml(incident.id)}</a></p></article>`;
+}
+
+function name(who: { namespace: string; workload: string }): string {
+  return escapeHtml(`${who.namespace}/${who.workload}`);
+}
+
+function micros(ns: number): string {
+  return ns >= 1e6 ? `${(ns / 1e6).toFixed(2)} ms` : `${(ns / 1e3).toFixed(0)} µs`;
+}
+
+function time(iso: string): string {
+  return `<time datetime="${escapeHtml(iso)}">${escapeHtml(iso.slice(11, 26))}</time>`;
+}
+
+/** Text made safe for HTML content and quoted attributes. */
+export function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+}
+
+const STYLE = `
+:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}body{max-width:62rem;margin:0 auto;padding:1rem}
+h1{margin:0;font-size:1.4rem}header p,footer{opacity:.75;margin:.2rem 0 1rem}article{border:1px solid #8886;border-left:.4rem solid #888;
+border-radius:.4rem;padding:.2rem 1rem;margin:1rem 0}article.s2{border-left-color:#c9a400}article.s3{border-left-color:#e07b00}
+article.s4,article.s5{border-left-color:#d32f2f}h3{margin:.6rem 0}h3 span{font-weight:400;opacity:.75;float:right}
+.t{display:flex;gap:2rem;flex-wrap:wrap}table{border-collapse:collapse}caption{text-align:left;font-weight:600}
+th,td{text-align:left;padding:.15rem .8rem .15rem 0}th{font-weight:400;opacity:.75}.n{text-align:right;font-variant-numeric:tabular-nums}
+.plan{background:#8881;padding:.5rem;border-radius:.3rem}`;
