@@ -4,6 +4,8 @@
 import { writeSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { pino } from 'pino';
+import { LiveFabric } from '../p4-int/fabric/live.ts';
+import { noisyBackup } from '../p4-int/fabric/scenario.ts';
 import { ConfigError, loadConfig, parseConfig, type Config } from './config.ts';
 import { decodeCapture } from './decode-command.ts';
 import { runDemo } from './demo.ts';
@@ -33,6 +35,18 @@ program
   .option('--seconds <number>', 'stop after so many seconds; 0 runs until Ctrl-C', wholeNumber, 0)
   .action(async (options: { seed: number; httpPort: number; seconds: number }) => {
     await runDemo(options, plainLog(), (text) => process.stdout.write(`${text}\n`), interrupted());
+  });
+
+program
+  .command('fabric')
+  .description('send the reports of a simulated fabric to a collector on this machine')
+  .requiredOption('--port <port>', 'UDP port on 127.0.0.1 where the collector listens', wholeNumber)
+  .option('--seed <number>', 'seed of the simulation', wholeNumber, 1)
+  .action(async (options: { port: number; seed: number }) => {
+    const fabric = new LiveFabric(noisyBackup(), options.seed, options.port);
+    fabric.start();
+    await interrupted();
+    await fabric.stop();
   });
 
 program

@@ -110,6 +110,7 @@ export function measure(
     hopscope_kernel_dropped_datagrams_total: () => one(parts.kernelDrops()),
     hopscope_reports_total: () => perNode((row) => nodes.reports[row]),
     hopscope_reports_lost_total: () => perSource((row) => Math.max(0, sources.expected[row] - sources.received[row])),
+    hopscope_sequence_received_total: () => perSource((row) => sources.received[row]),
     hopscope_reports_reordered_total: () => perSource((row) => sources.reordered[row]),
     hopscope_source_restarts_total: () => perSource((row) => sources.restarts[row]),
     hopscope_reports_framed_total: () => one(counters.reportsFramed[0]),
