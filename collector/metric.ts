@@ -83,7 +83,10 @@ export const METRICS = [
     'node',
     'hardware_id',
   ]),
-  metric('hopscope_sequence_received_total', 'counter', 'Distinct sequence numbers of the node that arrived.', ['node', 'hardware_id']),
+  metric('hopscope_sequence_received_total', 'counter', 'Distinct sequence numbers of the node that arrived.', [
+    'node',
+    'hardware_id',
+  ]),
   metric('hopscope_reports_reordered_total', 'counter', 'Reports that arrived late but within the window.', [
     'node',
     'hardware_id',

@@ -91,7 +91,8 @@ export const RULE_GROUPS: RuleGroup[] = [
         labels: { severity: 'ticket' },
         annotations: {
           summary: '{{ $value | humanizePercentage }} of the reports of {{ $labels.node }} do not arrive',
-          description: 'verdicts about this node are less sure. See hopscope_kernel_dropped_datagrams_total for losses at the collector.',
+          description:
+            'verdicts about this node are less sure. See hopscope_kernel_dropped_datagrams_total for losses at the collector.',
         },
       },
       {

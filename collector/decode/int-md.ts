@@ -84,7 +84,8 @@ export function decodeIntMd(
   }
 
   stack.nextProtocolType = (b[o] >>> 2) & 3;
-  stack.originalDscp = b[o + 3] >>> 2;
+  // Octet 3 by the specification. laofan13/P4-INT writes octet 2, which is reserved: a value only there can be nothing else.
+  stack.originalDscp = (b[o + 3] === 0 ? b[o + 2] : b[o + 3]) >>> 2;
   stack.originalPort = u16(b, o + 2);
   stack.originalProtocol = b[o + 3];
   const first = o + SHIM_BYTES + METADATA_HEADER_BYTES;

@@ -53,14 +53,47 @@ export function underlayNow(): dashboard.Dashboard {
     .readonly()
     .withRow(new dashboard.RowBuilder('Signals'))
     .withPanel(tile('Open incidents', 'sum(fabric_incidents_open)', 'none', 'Incidents that are open now.', 1))
-    .withPanel(tile('Worst wait', 'max(fabric_queue_peak_wait_seconds)', 's', 'Largest wait in any queue, last 15 to 30 s.', 0.001))
-    .withPanel(tile('Hop latency p99', 'histogram_quantile(0.99, sum by (le) (rate(fabric_hop_latency_seconds_bucket[1m])))', 's', 'Of all reported hops.'))
+    .withPanel(
+      tile('Worst wait', 'max(fabric_queue_peak_wait_seconds)', 's', 'Largest wait in any queue, last 15 to 30 s.', 0.001),
+    )
+    .withPanel(
+      tile(
+        'Hop latency p99',
+        'histogram_quantile(0.99, sum by (le) (rate(fabric_hop_latency_seconds_bucket[1m])))',
+        's',
+        'Of all reported hops.',
+      ),
+    )
     .withPanel(tile('Reports', 'sum(rate(hopscope_reports_total[1m]))', 'cps', 'Telemetry reports per second.'))
     .withPanel(tile('Drop reports', 'sum(rate(fabric_drop_reports_total[1m]))', 'cps', 'A lower bound for packets dropped.', 1))
-    .withPanel(tile('Report loss', 'max(node:hopscope_report_loss:ratio_rate1m)', 'percentunit', 'Worst node: how far the rest can be trusted.', 0.05))
+    .withPanel(
+      tile(
+        'Report loss',
+        'max(node:hopscope_report_loss:ratio_rate1m)',
+        'percentunit',
+        'Worst node: how far the rest can be trusted.',
+        0.05,
+      ),
+    )
     .withRow(new dashboard.RowBuilder('Where'))
-    .withPanel(chart('Peak wait by queue', 'topk(10, fabric_queue_peak_wait_seconds)', QUEUE, 's', 'The ten queues with the largest wait.'))
-    .withPanel(chart('Congested time by queue', 'topk(10, queue:fabric_congested:ratio_rate1m)', QUEUE, 'percentunit', 'Share of time above the closing threshold.'))
+    .withPanel(
+      chart(
+        'Peak wait by queue',
+        'topk(10, fabric_queue_peak_wait_seconds)',
+        QUEUE,
+        's',
+        'The ten queues with the largest wait.',
+      ),
+    )
+    .withPanel(
+      chart(
+        'Congested time by queue',
+        'topk(10, queue:fabric_congested:ratio_rate1m)',
+        QUEUE,
+        'percentunit',
+        'Share of time above the closing threshold.',
+      ),
+    )
     .withRow(new dashboard.RowBuilder('Who'))
     .withPanel(
       new table.PanelBuilder()
@@ -73,18 +106,50 @@ export function underlayNow(): dashboard.Dashboard {
         .withTarget(query('sort_desc(fabric_incident_culprit_ratio)', '').instant().format(prometheus.PromQueryFormat.Table)),
     )
     .withPanel(
-      chart('Budget use of victims', 'fabric_workload_budget_use_ratio', WORKLOAD, 'percentunit', 'Worst wait of the workload in open incidents over the latency budget.'),
+      chart(
+        'Budget use of victims',
+        'fabric_workload_budget_use_ratio',
+        WORKLOAD,
+        'percentunit',
+        'Worst wait of the workload in open incidents over the latency budget.',
+      ),
     )
-    .withPanel(chart('Wait caused to others', 'topk(10, workload:fabric_blame_seconds:rate5m)', WORKLOAD, 's', 'Seconds of wait per second, by culprit.'))
     .withPanel(
-      chart('Wait suffered', 'topk(10, sum by (namespace, workload) (rate(fabric_workload_excess_wait_seconds_total[5m])))', WORKLOAD, 's', 'Seconds of wait per second, by victim.'),
+      chart(
+        'Wait caused to others',
+        'topk(10, workload:fabric_blame_seconds:rate5m)',
+        WORKLOAD,
+        's',
+        'Seconds of wait per second, by culprit.',
+      ),
+    )
+    .withPanel(
+      chart(
+        'Wait suffered',
+        'topk(10, sum by (namespace, workload) (rate(fabric_workload_excess_wait_seconds_total[5m])))',
+        WORKLOAD,
+        's',
+        'Seconds of wait per second, by victim.',
+      ),
     )
     .withRow(new dashboard.RowBuilder('Trust'))
     .withPanel(
-      chart('Last report of each node', 'time() - fabric_node_last_report_timestamp_seconds', '{{node}}', 's', 'A silent switch is blind, not healthy.'),
+      chart(
+        'Last report of each node',
+        'time() - fabric_node_last_report_timestamp_seconds',
+        '{{node}}',
+        's',
+        'A silent switch is blind, not healthy.',
+      ),
     )
     .withPanel(
-      chart('Datagrams rejected', 'sum by (reason) (rate(hopscope_datagrams_rejected_total[1m]))', '{{reason}}', 'cps', 'Refused whole, by reason.'),
+      chart(
+        'Datagrams rejected',
+        'sum by (reason) (rate(hopscope_datagrams_rejected_total[1m]))',
+        '{{reason}}',
+        'cps',
+        'Refused whole, by reason.',
+      ),
     )
     .build();
 }

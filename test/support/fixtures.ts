@@ -1,0 +1,28 @@
+// Where the fixtures lie, and the vectors by name.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const FOLDER = join(import.meta.dirname, '..', 'fixtures');
+
+export function capturePath(name: string): string {
+  return join(FOLDER, 'captures', `${name}.pcap`);
+}
+
+export function captureExpectation(name: string): any[] {
+  return JSON.parse(readFileSync(join(FOLDER, 'captures', `${name}.json`), 'utf8'));
+}
+
+export interface Vector {
+  name: string;
+  hex: string;
+  expected: any;
+}
+
+export const VECTORS: Vector[] = JSON.parse(readFileSync(join(FOLDER, 'vectors.json'), 'utf8'));
+
+export function vectorBytes(name: string): Uint8Array {
+  const vector = VECTORS.find((candidate) => candidate.name === name);
+  if (vector === undefined) throw new Error(`no vector is called ${name}`);
+  return Uint8Array.from(Buffer.from(vector.hex, 'hex'));
+}

@@ -1,0 +1,351 @@
+// Real captures and vectors written from the specifications, against independent decodes, field by field.
+
+import { describe, expect, it } from 'vitest';
+import { decodeCapture } from '../../../collector/decode-command.ts';
+import { linesOf } from '../../support/decoding.ts';
+import { captureExpectation, capturePath, VECTORS, vectorBytes } from '../../support/fixtures.ts';
+
+function decodeAll(name: string, options = {}): { lines: any[]; notes: string[]; code: number } {
+  const lines: any[] = [];
+  const notes: string[] = [];
+  const code = decodeCapture(
+    capturePath(name),
+    options,
+    (text) => lines.push(JSON.parse(text)),
+    (text) => notes.push(text),
+  );
+  return { lines, notes, code };
+}
+
+function flowOf(frame: any): object {
+  return {
+    sourceAddress: frame.inner_ip.src,
+    destinationAddress: frame.inner_ip.dst,
+    protocol: frame.inner_ip.proto,
+    sourcePort: frame.inner_l4.sport,
+    destinationPort: frame.inner_l4.dport,
+    ttl: frame.inner_ip.ttl,
+    dscp: frame.shim === undefined ? frame.inner_ip.dscp : frame.shim.orig_dscp,
+  };
+}
+
+describe('int-xd_report-v0.5_fabric-tna', () => {
+  const expected = captureExpectation('int-xd_report-v0.5_fabric-tna');
+  const { lines, code } = decodeAll('int-xd_report-v0.5_fabric-tna');
+
+  it('gives one line per frame', () => {
+    expect(lines).toHaveLength(expected.length);
+    expect(lines).toHaveLength(21);
+    expect(code).toBe(0);
+  });
+
+  it.each(expected.map((frame, i) => [i, frame] as const))('frame %i has every value of the independent decode', (i, frame) => {
+    const drop = frame.drop;
+    const head = drop ?? frame.local;
+    expect(lines[i]).toEqual({
+      frame: i,
+      report: 0,
+      source: frame.outer_ip.src,
+      dialect: 'report-v0.5',
+      hardwareId: frame.report.hw_id,
+      sequenceNumber: frame.report.seq,
+      dropped: frame.report.d === 1,
+      congestedQueue: frame.report.q === 1,
+      trackedFlow: frame.report.f === 1,
+      dropReason: drop === undefined ? null : drop.drop_reason,
+      hops: [
+        {
+          nodeId: head.switch_id,
+          ingressInterfaceId: head.ingress_port,
+          egressInterfaceId: head.egress_port,
+          queueId: head.queue_id,
+          queueOccupancy: drop === undefined ? head.queue_occupancy : null,
+          hopLatency: null,
+          ingressTimestamp: String(frame.report.ingress_ts),
+          egressTimestamp: drop === undefined ? String(head.egress_ts) : null,
+        },
+      ],
+      flow: flowOf(frame),
+      warnings: [],
+    });
+  });
+});
+
+describe('int-md-v2.1_report-v2.0_laofan13_congested', () => {
+  const expected = captureExpectation('int-md-v2.1_report-v2.0_laofan13_congested');
+  const { lines } = decodeAll('int-md-v2.1_report-v2.0_laofan13_congested');
+
+  it('gives one line per frame', () => expect(lines).toHaveLength(28));
+
+  it.each(expected.map((frame, i) => [i, frame] as const))('frame %i has every value of the independent decode', (i, frame) => {
+    expect(lines[i]).toEqual({
+      frame: i,
+      report: 0,
+      source: frame.outer_ip.src,
+      dialect: 'report-v2.0',
+      hardwareId: frame.group.hw_id,
+      sequenceNumber: frame.group.seq,
+      nodeId: frame.group.node_id,
+      dropped: false,
+      congestedQueue: false,
+      trackedFlow: true,
+      intermediate: false,
+      dropReason: null,
+      hops: frame.hops_sink_first.toReversed().map((hop: any) => ({
+        nodeId: hop.node_id,
+        ingressInterfaceId: hop.ingress_port,
+        egressInterfaceId: hop.egress_port,
+        queueId: hop.queue_id,
+        queueOccupancy: hop.queue_occupancy,
+        hopLatency: hop.hop_latency,
+        ingressTimestamp: String(hop.ingress_ts),
+        egressTimestamp: String(hop.egress_ts),
+        level2IngressInterfaceId: hop.l2_ingress,
+        level2EgressInterfaceId: hop.l2_egress,
+        egressInterfaceTxUtilization: hop.tx_util,
+      })),
+      flow: flowOf(frame),
+      warnings: ['W_REPLEN_ZERO'],
+    });
+  });
+
+  it('refuses Report Length 0 when strict', () => {
+    const strict = decodeAll('int-md-v2.1_report-v2.0_laofan13_congested', { strict: true });
+    expect(strict.lines).toHaveLength(28);
+    expect(strict.lines.every((line) => line.rejected === 'E_REPLEN')).toBe(true);
+  });
+});
+
+describe('a dialect that is not built', () => {
+  it('is named, one line per datagram', () => {
+    const { lines } = decodeAll('int-md-v1.0_report-v1.0_onos');
+    expect(lines.length).toBeGreaterThan(0);
+    expect(new Set(lines.map((line) => line.rejected))).toEqual(new Set(['E_VERSION']));
+    expect(lines[0].detail).toContain('report-v1.0 is recognised but not decoded yet');
+  });
+
+  it.each([
+    ['sflow-v5', '00000005000000010a000001000000000000000100000000'],
+    ['netflow-v9', '00090001000000010000000100000001000000010000'],
+    ['ipfix', '000a0010000000010000000100000001'],
+    ['host-int-latency', '0420000000000001000000010000000000000000'],
+  ])('%s is counted by name', (name, hex) => {
+    expect(linesOf(Buffer.from(hex, 'hex'))[0].detail).toContain(name);
+  });
+});
+
+/** Vector metadata names against ours. */
+const METADATA: [string, string, boolean?][] = [
+  ['ingress_port', 'ingressInterfaceId'],
+  ['egress_port', 'egressInterfaceId'],
+  ['hop_latency', 'hopLatency'],
+  ['queue_id', 'queueId'],
+  ['queue_occupancy', 'queueOccupancy'],
+  ['ingress_ts', 'ingressTimestamp'],
+  ['egress_ts', 'egressTimestamp'],
+  ['l2_ingress', 'level2IngressInterfaceId'],
+  ['l2_egress', 'level2EgressInterfaceId'],
+  ['egress_tx_util', 'egressInterfaceTxUtilization'],
+  ['buffer_id', 'bufferId'],
+  ['buffer_occupancy', 'bufferOccupancy'],
+];
+
+describe.each([
+  'v2-single-postcard',
+  'v2-group-of-three',
+  'v2-vxlan-inner',
+  'v05-fabric-tna-local',
+  'bad-group-header-short',
+  'bad-report-overrun',
+  'bad-md-length-short',
+  'bad-version',
+  'edge-inner-truncated-l4',
+  'v2-unknown-reptype-in-the-middle',
+])('vector %s', (name) => {
+  const { expected } = VECTORS.find((vector) => vector.name === name)!;
+  const lines = linesOf(vectorBytes(name));
+
+  it('gives the expected decode or error', () => {
+    const datagramError = expected.errors[0]?.code;
+    if (expected.reports.length === 0) {
+      expect(lines).toHaveLength(1);
+      expect(lines[0].rejected).toBe(datagramError);
+      expect(lines[0].detail).toContain(`octet ${expected.errors[0].offset}`);
+      return;
+    }
+    expect(lines).toHaveLength(expected.reports.length);
+    expected.reports.forEach((report: any, i: number) => {
+      if (report.error !== undefined) {
+        expect(lines[i]).toMatchObject({ report: i, rejected: report.error });
+        expect(lines[i].detail).toContain(`octet ${report.offset}`);
+        return;
+      }
+      const warnings = expected.warnings.filter((w: any) => w.offset === report.offset).map((w: any) => w.code);
+      expect(lines[i]).toMatchObject({
+        report: i,
+        hardwareId: expected.hw_id,
+        sequenceNumber: expected.sequence,
+        dropped: report.D === 1,
+        congestedQueue: report.Q === 1,
+        trackedFlow: report.F === 1,
+        warnings,
+      });
+      expect(lines[i].hops).toHaveLength(report.metadata === undefined ? 0 : 1);
+      if (report.metadata !== undefined) {
+        const hop: any = { nodeId: expected.node_id };
+        for (const [theirs, ours] of METADATA) if (report.metadata[theirs] !== undefined) hop[ours] = report.metadata[theirs];
+        if (report.ingress_ts !== undefined) hop.ingressTimestamp = report.ingress_ts;
+        const carried = Object.fromEntries(Object.entries(lines[i].hops[0]).filter(([, value]) => value !== null));
+        expect(carried).toEqual(hop);
+      }
+      const flow = report.inner?.flows.at(-1);
+      if (flow === undefined) expect(lines[i].flow).toBeNull();
+      else {
+        expect(lines[i].flow).toMatchObject({
+          sourceAddress: flow.src,
+          destinationAddress: flow.dst,
+          protocol: flow.proto,
+          sourcePort: flow.sport,
+          destinationPort: flow.dport,
+        });
+      }
+    });
+  });
+});
+
+/** Patches octets of a vector. */
+function patched(name: string, patch: Record<number, number>): Uint8Array {
+  const bytes = vectorBytes(name);
+  for (const [at, value] of Object.entries(patch)) bytes[Number(at)] = value;
+  return bytes;
+}
+
+describe('deviations of v2.0 datagrams', () => {
+  it('Report Length 255 means to the end, with a warning when that is not as far', () => {
+    const [line] = linesOf(patched('v2-single-postcard', { 9: 0xff }));
+    expect(line.warnings).toEqual(['W_REPLEN_FF_SHORT']);
+    expect(line.hops[0].hopLatency).toBe(3500);
+  });
+
+  it('one to three octets behind the last report are a note', () => {
+    const bytes = Buffer.concat([vectorBytes('v2-group-of-three'), Buffer.from([1, 2])]);
+    expect(linesOf(bytes).map((line) => line.warnings)).toEqual([[], [], ['W_TRAILING']]);
+  });
+
+  it('a Report Length below its own contents drops the whole datagram', () => {
+    const [line, ...rest] = linesOf(patched('v2-single-postcard', { 9: 9 }));
+    expect(line).toMatchObject({ rejected: 'E_REPLEN' });
+    expect(line.detail).toContain('octet 8');
+    expect(rest).toEqual([]);
+  });
+
+  it('a group header alone is no report', () => {
+    expect(linesOf(vectorBytes('v2-single-postcard').subarray(0, 8))[0].rejected).toBe('E_NO_REPORT');
+  });
+
+  it('a v0.5 drop report has one hop and its reason', () => {
+    const hex =
+      '01800001000000120000100000000001' +
+      '0104010c01470000' +
+      '000000000002000000000001' +
+      '0800' +
+      '45000028000140004006' +
+      '26ca0a0100010a020002' +
+      '0400005000000001000000015018ffff00000000';
+    const [line] = linesOf(Buffer.from(hex, 'hex'));
+    expect(line).toMatchObject({ dropped: true, dropReason: 71, sequenceNumber: 18 });
+    expect(line.hops).toEqual([expect.objectContaining({ nodeId: 1, egressInterfaceId: 268, queueId: 1, hopLatency: null })]);
+  });
+
+  it('a v2.0 drop report has its reason, and the flow behind a VLAN tag', () => {
+    const hex =
+      '2000000900000102131302a04001000000000000' +
+      '0015000004500000' +
+      '02000000000b02000000000a8100a0640800' +
+      '450000280001400040064e7dc000020ac6336414' +
+      '9c400016112233440000000050' +
+      '02ffff00000000' +
+      '0000';
+    const [line] = linesOf(Buffer.from(hex, 'hex'));
+    expect(line).toMatchObject({ dropped: true, dropReason: 80, flow: { sourceAddress: '192.0.2.10', destinationPort: 22 } });
+    expect(line.hops[0]).toMatchObject({ nodeId: 258, ingressInterfaceId: 21, queueId: 4 });
+  });
+
+  it('InType IPv4 with an Ethernet frame behind it is read as Ethernet, with a warning', () => {
+    const [line] = linesOf(patched('v2-single-postcard', { 8: 0x14 }));
+    expect(line.warnings).toContain('W_INTYPE_MISMATCH');
+    expect(line.flow).toMatchObject({ sourceAddress: '10.244.1.17', destinationPort: 8080 });
+  });
+
+  it('all ones in a whole unit are not available, in one half of a pair only that half', () => {
+    const ones = { 20: 0xff, 21: 0xff, 24: 0xff, 25: 0xff, 26: 0xff, 27: 0xff };
+    const [line] = linesOf(patched('v2-single-postcard', ones));
+    expect(line.hops[0]).toMatchObject({ ingressInterfaceId: null, egressInterfaceId: 48, hopLatency: null, queueId: 3 });
+  });
+});
+
+describe('INT-MD v2.1 stacks', () => {
+  // Two hops (node id and ingress timestamp, HopML 3) behind UDP with DSCP 0x17; the newest is the reporter, node 7.
+  const packet = (hops: string, words: number): string =>
+    '455c0050000140004011000' +
+    '00a0000010a000002' +
+    '1388177000400000' +
+    `10${words.toString(16).padStart(2, '0')}0028` +
+    '20000305' +
+    '88000000' +
+    '00000000' +
+    hops;
+  const report = (inner: string, metadataBits = '0000', metadata = ''): Buffer => {
+    const body = `${metadataBits}000000000000${metadata}${inner}`;
+    const padded = body.padEnd(Math.ceil(body.length / 8) * 8, '0');
+    const words = (padded.length / 8).toString(16).padStart(2, '0');
+    const md = (metadata.length / 8).toString(16).padStart(2, '0');
+    return Buffer.from(`2000000100000007` + `14${words}${md}20` + padded, 'hex');
+  };
+  const newest = '00000007' + '00000000000003e8';
+  const source = '00000005' + 'ffffffffffffffff';
+
+  it('lists hops oldest first, restores the DSCP, and does not add the sink twice', () => {
+    const [line] = linesOf(report(packet(newest + source, 9)));
+    expect(line.hops.map((hop: any) => [hop.nodeId, hop.ingressTimestamp])).toEqual([
+      [5, null],
+      [7, '1000'],
+    ]);
+    expect(line.flow).toMatchObject({ dscp: 10, sourcePort: 5000, destinationPort: 6000 });
+    expect(line.warnings).toEqual([]);
+  });
+
+  it("appends the reporter's own hop from the main contents when it is not in the stack", () => {
+    const other = '00000006' + '00000000000003e8';
+    const [line] = linesOf(report(packet(other + source, 9), '4000', '00010002'));
+    expect(line.hops.map((hop: any) => hop.nodeId)).toEqual([5, 6, 7]);
+    expect(line.hops[2]).toMatchObject({ ingressInterfaceId: 1, egressInterfaceId: 2 });
+  });
+
+  it('keeps the newest hops of a cut stack and lists the cut ones with nulls', () => {
+    const [line] = linesOf(report(packet(newest, 9)));
+    expect(line.hops.map((hop: any) => [hop.nodeId, hop.ingressTimestamp])).toEqual([
+      [null, null],
+      [7, '1000'],
+    ]);
+    expect(line.warnings).toEqual(['W_INT_TRUNCATED']);
+  });
+
+  it.each([
+    ['E_INT_STACK_REMAINDER', packet(newest + source, 10)],
+    ['E_INT_LENGTH', packet(newest + source, 2)],
+    ['E_INT_VERSION', packet(newest + source, 9).replace('20000305', '30000305')],
+    ['E_HOPML', packet(newest + source, 9).replace('20000305', '20000205')],
+  ])('%s spoils only the INT part: the flow stays', (code, inner) => {
+    const [line] = linesOf(report(inner));
+    expect(line.warnings).toContain(code);
+    expect(line.flow).toMatchObject({ sourceAddress: '10.0.0.1', sourcePort: 5000 });
+    expect(line.hops.map((hop: any) => hop.nodeId)).toEqual([7]);
+  });
+
+  it('DSCP 23 without an INT shim is an ordinary packet', () => {
+    const [line] = linesOf(report('455c0050000140004011000' + '00a0000010a000002' + '1388177000400000' + 'deadbeefdeadbeef'));
+    expect(line.warnings).toEqual([]);
+    expect(line.flow.dscp).toBe(23);
+  });
+});
