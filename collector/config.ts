@@ -9,36 +9,43 @@ import { z } from 'zod';
 const isAddress = (text: string): boolean => ipaddr.isValid(text);
 const isCidr = (text: string): boolean => isAddress(text) || ipaddr.isValidCIDR(text);
 
-const address = z.string().refine(isAddress, 'must be an IPv4 or IPv6 address, like 127.0.0.1');
-const cidr = z.string().refine(isCidr, 'must be an address or a CIDR, like 10.244.1.17 or 10.244.0.0/16');
+/** Text of a form: one sentence for a wrong type and for a wrong content. */
+const textOf = (form: string, isRight: (text: string) => boolean) =>
+  z.string(`must be ${form}`).refine(isRight, `must be ${form}`);
+
+const address = textOf('an IPv4 or IPv6 address, like 127.0.0.1', isAddress);
+const cidr = textOf('an address or a CIDR, like 10.244.1.17 or 10.244.0.0/16', isCidr);
 const port = z.number().int().min(0).max(65_535);
-const httpUrl = z
-  .string()
-  .refine((text) => /^https?:\/\//.test(text) && URL.canParse(text), 'must be a URL that begins with http:// or https://');
-const duration = z
-  .string()
-  .regex(/^\d+(\.\d+)?(ns|us|ms|s|m|h)$/, 'must be a number with a unit, like 50us, 10ms or 60s')
-  .transform(nanosecondsOf);
-const bitRate = z
-  .string()
-  .regex(/^\d+(\.\d+)?[MG]$/, 'must be a rate in bits per second, like 10G or 400M')
-  .transform((text) => (Number(text.slice(0, -1)) * (text.endsWith('G') ? 1e9 : 1e6)) / 8 / 1e9);
+const isHttpUrl = (text: string): boolean => /^https?:\/\//.test(text) && URL.canParse(text);
+const httpUrl = textOf('a URL that begins with http:// or https://', isHttpUrl);
+const isDuration = (text: string): boolean => /^\d+(\.\d+)?(ns|us|ms|s|m|h)$/.test(text);
+const duration = textOf('a number with a unit, like 50us, 10ms or 60s', isDuration).transform(nanosecondsOf);
+const isBitRate = (text: string): boolean => /^\d+(\.\d+)?[MG]$/.test(text);
+const bitRate = textOf('a rate in bits per second, like 10G or 400M', isBitRate).transform(
+  (text) => (Number(text.slice(0, -1)) * (text.endsWith('G') ? 1e9 : 1e6)) / 8 / 1e9,
+);
 
 /** Where a secret lies: exactly one of an environment variable or a file. */
 const secret = z
   .strictObject({ env: z.string().optional(), file: z.string().optional() })
   .refine((s) => (s.env === undefined) !== (s.file === undefined), 'must name exactly one of env (a variable) or file (a path)');
+type SecretReference = z.output<typeof secret>;
 
-const source = z.strictObject({
-  addresses: z.array(cidr).min(1),
-  timestampUnit: z.enum(['ns', 'us']).default('ns'),
-  occupancyUnit: z.enum(['bytes', 'cells', 'packets', 'unknown']).default('unknown'),
-  occupancyUnitBytes: z.number().positive().optional(),
-  portRate: bitRate.optional(),
-  intDscp: z.number().int().min(0).max(63).default(0x17),
-  intUdpPort: port.default(0),
-  strict: z.boolean().default(false),
-});
+const source = z
+  .strictObject({
+    addresses: z.array(cidr).min(1),
+    timestampUnit: z.enum(['ns', 'us']).default('ns'),
+    occupancyUnit: z.enum(['bytes', 'cells', 'packets', 'unknown']).default('unknown'),
+    occupancyUnitBytes: z.number().positive().optional(),
+    portRate: bitRate.optional(),
+    intDscp: z.number().int().min(0).max(63).default(0x17),
+    intUdpPort: port.default(0),
+    strict: z.boolean().default(false),
+  })
+  .refine((s) => s.occupancyUnitBytes !== undefined || (s.occupancyUnit !== 'cells' && s.occupancyUnit !== 'packets'), {
+    path: ['occupancyUnitBytes'],
+    message: 'must say how many octets one of the cells or packets has, like 80',
+  });
 
 const schema = z.strictObject({
   ingest: z
@@ -61,6 +68,7 @@ const schema = z.strictObject({
         interfaces: z.record(z.string().regex(/^\d+$/, 'must be an interface number'), z.string()).default({}),
       }),
     )
+    .refine((nodes) => areDistinct(nodes.map((node) => node.id)), 'must not name one id twice')
     .default([]),
   inventory: z.array(z.strictObject({ address: cidr, namespace: z.string().min(1), workload: z.string().min(1) })).default([]),
   kubernetes: z.strictObject({ kubeconfig: z.string().optional() }).optional(),
@@ -73,7 +81,7 @@ const schema = z.strictObject({
       timeoutAfter: duration.default(60e9),
       incidentQuiet: duration.default(60e9),
     })
-    .refine((c) => c.closeWait < c.openWait, 'closeWait must be smaller than openWait')
+    .refine((c) => c.closeWait < c.openWait, { path: ['closeWait'], message: 'must be smaller than openWait' })
     .prefault({}),
   http: z
     .strictObject({ address: address.default('127.0.0.1'), port: port.default(9733), token: secret.optional() })
@@ -98,6 +106,7 @@ const schema = z.strictObject({
         minSeverity: z.number().int().min(1).max(5).default(2),
       }),
     )
+    .refine((webhooks) => areDistinct(webhooks.map((webhook) => webhook.name)), 'must not use one name twice')
     .default([]),
   remediation: z
     .strictObject({
@@ -139,12 +148,10 @@ export function parseConfig(text: string, origin = 'configuration'): Config {
   if (document.errors.length > 0) {
     throw new ConfigError(document.errors.map((error) => `${origin}: ${error.message.split('\n')[0]}`));
   }
-  const result = schema.safeParse(document.toJS() ?? {});
-  if (!result.success) {
-    throw new ConfigError(result.error.issues.flatMap((issue) => problemsOf(issue)));
-  }
-  const problems = crossCheck(result.data);
-  if (problems.length > 0) throw new ConfigError(problems);
+  const raw: unknown = document.toJS() ?? {};
+  const result = schema.safeParse(raw, { error: formOf });
+  const problems = [...(result.error?.issues.flatMap((issue) => problemsOf(issue)) ?? []), ...crossCheck(raw)];
+  if (!result.success || problems.length > 0) throw new ConfigError(problems);
   return Object.freeze(result.data);
 }
 
@@ -159,24 +166,64 @@ export function loadConfig(path: string): Config {
   return parseConfig(text, path);
 }
 
-/** The secret behind a reference. Throws ConfigError, naming only where it should have been. */
-export function readSecret(reference: { env?: string; file?: string }, path: string): string {
-  if (reference.env !== undefined) {
-    const value = process.env[reference.env];
-    if (value === undefined || value === '') throw new ConfigError([`${path}.env: variable ${reference.env} is not set`]);
-    return value;
-  }
+/** What the secret references of a configuration stand for. */
+export interface Secrets {
+  httpToken: string | undefined;
+  influxPassword: string | undefined;
+  /** In the order of `webhooks`. */
+  webhooks: string[];
+}
+
+/** Reads all secrets. Throws ConfigError with every one that is missing or too short, naming only where it should have been. */
+export function readSecrets(config: Config): Secrets {
+  const problems: string[] = [];
+  const read = (reference: SecretReference | undefined, path: string, minLength: number): string => {
+    if (reference === undefined) return '';
+    const value = secretAt(reference);
+    const where = reference.env === undefined ? `${path}.file: ${reference.file}` : `${path}.env: variable ${reference.env}`;
+    if (value === undefined) problems.push(`${where} is not set or cannot be read`);
+    else if (value.length < minLength) problems.push(`${where} must hold at least ${minLength} characters`);
+    return value ?? '';
+  };
+  const secrets: Secrets = {
+    httpToken: read(config.http.token, 'http.token', 16) || undefined,
+    influxPassword: read(config.influx?.password, 'influx.password', 1) || undefined,
+    webhooks: config.webhooks.map((webhook, i) => read(webhook.secret, `webhooks[${i}].secret`, 24)),
+  };
+  if (problems.length > 0) throw new ConfigError(problems);
+  return secrets;
+}
+
+function secretAt(reference: SecretReference): string | undefined {
+  if (reference.env !== undefined) return process.env[reference.env];
   try {
     return readFileSync(reference.file!, 'utf8').trim();
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw new ConfigError([`${path}.file: ${reference.file} cannot be read (${code})`]);
+  } catch {
+    return undefined;
   }
 }
 
 /** True for addresses that only this machine reaches. */
 export function isLoopback(text: string): boolean {
   return ipaddr.parse(text).range() === 'loopback';
+}
+
+function areDistinct(values: readonly unknown[]): boolean {
+  return new Set(values).size === values.length;
+}
+
+/** Checks across settings. They look at the raw document, so that they speak up even when other settings are wrong. */
+function crossCheck(raw: unknown): string[] {
+  const { http, remediation, webhooks } = raw as Record<string, Record<string, unknown> | undefined>;
+  const problems: string[] = [];
+  const address = http?.address;
+  if (typeof address === 'string' && isAddress(address) && !isLoopback(address) && http?.token === undefined) {
+    problems.push('http.token: must be set (env or file) when http.address is not a loopback address');
+  }
+  if (remediation?.mode === 'webhook' && (webhooks === undefined || webhooks.length === 0)) {
+    problems.push('webhooks: must have at least one entry when remediation.mode is webhook');
+  }
+  return problems;
 }
 
 function problemsOf(issue: z.core.$ZodIssue): string[] {
@@ -189,24 +236,16 @@ function problemsOf(issue: z.core.$ZodIssue): string[] {
   return [`${path === '' ? 'configuration' : path}: ${issue.message}`];
 }
 
-function crossCheck(config: Config): string[] {
-  const problems: string[] = [];
-  if (!isLoopback(config.http.address) && config.http.token === undefined) {
-    problems.push('http.token: must be set (env or file) when http.address is not a loopback address');
-  }
-  config.ingest.sources.forEach((entry, i) => {
-    const needsBytes = entry.occupancyUnit === 'cells' || entry.occupancyUnit === 'packets';
-    if (needsBytes && entry.occupancyUnitBytes === undefined) {
-      problems.push(
-        `ingest.sources[${i}].occupancyUnitBytes: must say how many octets one of ${entry.occupancyUnit} has, like 80`,
-      );
-    }
-  });
-  if (config.remediation.mode === 'webhook' && config.webhooks.length === 0) {
-    problems.push('webhooks: at least one is needed when remediation.mode is webhook');
-  }
-  return problems;
+/** The accepted form, for problems that have no sentence of their own. */
+function formOf(issue: z.core.$ZodRawIssue): string | undefined {
+  if (issue.code === 'invalid_type') return `must be ${issue.input === undefined ? 'given, as' : 'of type'} ${issue.expected}`;
+  if (issue.code === 'too_big') return `must be at most ${issue.maximum}${SIZE_OF[issue.origin] ?? ''}`;
+  if (issue.code === 'invalid_value') return `must be one of ${issue.values.join(', ')}`;
+  if (issue.code !== 'too_small') return undefined;
+  return `must be ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${SIZE_OF[issue.origin] ?? ''}`;
 }
+
+const SIZE_OF: Record<string, string> = { array: ' in number', string: ' characters long' };
 
 function nanosecondsOf(text: string): number {
   const unit = /[a-z]+$/.exec(text)![0];

@@ -8,7 +8,7 @@ import { WebhookDelivery } from '../alerts/remediation/delivery.ts';
 import { planFor } from '../alerts/remediation/plan.ts';
 import { Remediation } from '../alerts/remediation/remediation.ts';
 import { renderPage } from '../dashboards/live/page.ts';
-import { readSecret, type Config } from './config.ts';
+import { readSecrets, type Config } from './config.ts';
 import { Diagnosis } from './diagnosis.ts';
 import type { Incident } from './event.ts';
 import { HttpServer } from './expose/http.ts';
@@ -56,9 +56,8 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
     const nowNs = (): number => (performance.timeOrigin + performance.now() - timeline.epochUnixMs) * 1e6;
     const state = new SharedState(capacityOf(config), thresholdsOf(config));
 
-    const token = config.http.token === undefined ? undefined : readSecret(config.http.token, 'http.token');
-    const endpoints = config.webhooks.map((w, i) => ({ ...w, secret: readSecret(w.secret, `webhooks[${i}].secret`) }));
-    const influxPassword = config.influx?.password && readSecret(config.influx.password, 'influx.password');
+    const secrets = readSecrets(config);
+    const endpoints = config.webhooks.map((webhook, i) => ({ ...webhook, secret: secrets.webhooks[i] }));
 
     const kubernetes =
       config.kubernetes && new KubernetesOwners({ ...config.kubernetes, notice: log.notice, now: () => Date.now() });
@@ -108,7 +107,7 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
       config.influx &&
       new InfluxSink({
         ...config.influx,
-        password: influxPassword,
+        password: secrets.influxPassword,
         intervalMs: config.influx.interval / 1e6,
         sample: () => queuePoints(state, diagnosis, peaks, Date.now()),
         notice: log.notice,
@@ -151,7 +150,7 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
     const notReady = (): string[] => (ingest.up() ? [] : ['the ingest thread does not listen']);
     const http = await HttpServer.open({
       ...config.http,
-      token,
+      token: secrets.httpToken,
       incidents: () => diagnosis.incidents.list(),
       incident: (id) => diagnosis.incidents.get(id),
       metrics: () => exposition.render(),

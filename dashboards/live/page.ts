@@ -84,6 +84,6 @@ const STYLE = `
 h1{margin:0;font-size:1.4rem}header p,footer{opacity:.75;margin:.2rem 0 1rem}article{border:1px solid #8886;border-left:.4rem solid #888;
 border-radius:.4rem;padding:.2rem 1rem;margin:1rem 0}article.s2{border-left-color:#c9a400}article.s3{border-left-color:#e07b00}
 article.s4,article.s5{border-left-color:#d32f2f}h3{margin:.6rem 0}h3 span{font-weight:400;opacity:.75;float:right}
-.t{display:flex;gap:2rem;flex-wrap:wrap}table{border-collapse:collapse}caption{text-align:left;font-weight:600}
+.t{display:flex;gap:2rem;flex-wrap:wrap;align-items:flex-start}table{border-collapse:collapse}caption{text-align:left;font-weight:600}
 th,td{text-align:left;padding:.15rem .8rem .15rem 0}th{font-weight:400;opacity:.75}.n{text-align:right;font-variant-numeric:tabular-nums}
 .plan{background:#8881;padding:.5rem;border-radius:.3rem}`;
