@@ -38,6 +38,7 @@ const source = z
     occupancyUnit: z.enum(['bytes', 'cells', 'packets', 'unknown']).default('unknown'),
     occupancyUnitBytes: z.number().positive().optional(),
     portRate: bitRate.optional(),
+    emptyLatency: duration.optional(),
     intDscp: z.number().int().min(0).max(63).default(0x17),
     intUdpPort: port.default(0),
     strict: z.boolean().default(false),

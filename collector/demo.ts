@@ -100,7 +100,7 @@ function describe(incident: Incident): string {
     `  how bad   packets waited up to ${micros(event.peakWaitNs)}${depth}`,
     `  caused by ${incident.culprits.map((c) => `${c.namespace}/${c.workload} ${share(c.buildUpShare)}`).join(', ')}`,
     `  suffered  ${incident.victims.map((v) => `${v.namespace}/${v.workload} (p99 ${micros(v.excessWaitP99Ns)}, ${share(v.budgetUse)} of its budget)`).join(', ')}`,
-    `  how sure  ${share(incident.confidence)}; ${share(incident.evidence.reportLossRatio)} of the reports lost, ${share(incident.evidence.coverage ?? 1)} of the octets seen`,
+    `  how sure  ${share(incident.confidence)}; ${share(incident.evidence.reportLossRatio ?? 0)} of the reports lost, ${share(incident.evidence.coverage ?? 1)} of the octets seen`,
     `  plan      ${incident.plan.action} ${incident.plan.targets.join(', ')} (only observed: nothing is done)`,
     '',
   ].join('\n');

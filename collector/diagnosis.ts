@@ -5,7 +5,8 @@ import type { Config } from './config.ts';
 import { CongestionDiagnosis } from './diagnose/congestion.ts';
 import { IncidentBook, type IncidentWatcher } from './diagnose/incident.ts';
 import { ReportLoss } from './diagnose/report-loss.ts';
-import type { CongestionEvent, Incident, Owner, Plan, QueueScope } from './event.ts';
+import { EVENT_KINDS, type CongestionEvent, type Incident, type Owner, type Plan, type QueueScope } from './event.ts';
+import { sourceKeyOf } from './pipeline.ts';
 import type { SharedState } from './shared-state.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -20,6 +21,8 @@ export interface DiagnosisParts {
 
 /** Names of workloads are free text from outside: this many are told apart in counters, the rest is "others". */
 const MAX_WORKLOADS = 2000;
+/** Queues of one port that have been heard of within so long share it. */
+const SHARED_WITHIN_NS = 1e9;
 
 /** Running totals per workload, for counters. */
 export interface WorkloadTotals {
@@ -34,18 +37,21 @@ export class Diagnosis {
   readonly incidents: IncidentBook;
   readonly loss: ReportLoss;
   readonly workloads = new Map<string, WorkloadTotals>();
-  /** Closed events by queue row and kind, `row/kind`. */
-  readonly closedEvents = new Map<string, number>();
   readonly #congestion: CongestionDiagnosis;
   readonly #parts: DiagnosisParts;
   readonly #nodeNames: Map<number, Config['nodes'][number]>;
   readonly #rowOfScope = new Map<string, number>();
+  /** Closed events by queue row and kind, and the owner of the row that they were counted for. */
+  readonly #closedEvents: Float64Array;
+  readonly #closedGeneration: Int32Array;
 
   constructor(parts: DiagnosisParts) {
     this.#parts = parts;
     const { state, config, timeline } = parts;
     this.#nodeNames = new Map(config.nodes.map((node) => [node.id, node]));
     this.loss = new ReportLoss(state.sources);
+    this.#closedEvents = new Float64Array(state.queues.keys.capacity * EVENT_KINDS.length);
+    this.#closedGeneration = new Int32Array(state.queues.keys.capacity);
     const iso = (ns: number): string => timeline.iso(ns);
     this.incidents = new IncidentBook(
       { quietNs: config.congestion.incidentQuiet, maxIncidents: config.limits.incidents, iso, planFor: parts.planFor },
@@ -54,12 +60,15 @@ export class Diagnosis {
     this.#congestion = new CongestionDiagnosis(
       {
         nextEdge: (record) => state.edges.pop(record),
-        copyLog: (log) => state.arrivals.copy(log),
+        copyLog: (log, generation) => state.arrivals.copy(log, generation),
         freeLog: (log) => state.arrivals.free(log),
         queueOf: (row) => this.queueScope(row),
-        queueLastSeenNs: (row) => state.queues.keys.lastSeenNs[row],
+        lastWaitSeenNs: (row) => state.queues.lastWaitSeenNs[row],
+        isOpen: (row, openCount) => state.queues.open[row] === 1 && state.queues.openCount[row] === openCount,
+        sharesPort: (row) => this.#sharesPort(row),
         portBytesPerNs: (row) => state.queues.portBytesPerNs[row],
         nodeOffsetNs: (row) => state.nodes.offsetNs[this.#nodeRowOf(row)],
+        deviceTimeNs: (row, nodeNs) => state.nodes.deviceTimeNs(this.#nodeRowOf(row), nodeNs),
         flowAt: (row, generation) => state.flows.flowAt(row, generation),
         ownerAt: (words, offset, atNs) => parts.ownerAt(words, offset, timeline.unixMs(atNs)),
         reportLossOf: (nodeId) => this.loss.ratioOf(nodeId),
@@ -86,31 +95,61 @@ export class Diagnosis {
     if (nodeRow === 0) return 'others';
     const { keys, keyWords } = this.#parts.state.nodes.keys;
     const id = keys[nodeRow * keyWords];
-    if (id === 0) return `source-${keys[nodeRow * keyWords + 1].toString(16)}`;
+    return id === 0 ? sourceName(keys[nodeRow * keyWords + 1]) : this.#nameOfId(id);
+  }
+
+  /** Name of the node behind a row of the sequence table. */
+  sourceNodeName(row: number): string {
+    const { keys, keyWords } = this.#parts.state.sources.keys;
+    const at = row * keyWords;
+    const id = keys[at + 4];
+    return id === 0 ? sourceName(sourceKeyOf(keys, at)) : this.#nameOfId(id);
+  }
+
+  #nameOfId(id: number): string {
     return this.#nodeNames.get(id)?.name ?? String(id);
   }
 
-  /** Name of the node with this id. */
-  nodeNameOfId(id: number): string {
-    return this.#nodeNames.get(id)?.name ?? String(id);
+  /** Rows of queues whose node is still in the node table. */
+  queueRows(): number[] {
+    const { queues, nodes } = this.#parts.state;
+    const { keys, keyWords } = queues.keys;
+    return queues.keys.usedRows().filter((row) => nodes.keys.generation[keys[row * keyWords]] === keys[row * keyWords + 1]);
   }
 
   /** The queue in a queue row, with names. Row 0 is what found no room. */
   queueScope(row: number): QueueScope {
     if (row === 0) return { node: 'others', nodeId: 0, interface: 'others', interfaceId: 0, queue: 0 };
-    const { keys, keyWords } = this.#parts.state.queues.keys;
+    const { queues, nodes } = this.#parts.state;
+    const { keys, keyWords } = queues.keys;
     const nodeRow = keys[row * keyWords];
-    const interfaceId = keys[row * keyWords + 1];
-    const nodeId = this.#parts.state.nodes.keys.keys[nodeRow * this.#parts.state.nodes.keys.keyWords];
+    const interfaceId = keys[row * keyWords + 2];
+    const nodeId = nodes.keys.keys[nodeRow * nodes.keys.keyWords];
     const name = this.#nodeNames.get(nodeId)?.interfaces[String(interfaceId)] ?? String(interfaceId);
-    const scope = { node: this.nodeName(nodeRow), nodeId, interface: name, interfaceId, queue: keys[row * keyWords + 2] };
-    this.#rowOfScope.set(`${nodeId}/${interfaceId}/${scope.queue}`, row);
+    const scope = { node: this.nodeName(nodeRow), nodeId, interface: name, interfaceId, queue: keys[row * keyWords + 3] };
+    if (this.#rowOfScope.size >= 2 * queues.keys.capacity) this.#rowOfScope.clear();
+    this.#rowOfScope.set(keyOfScope(scope), row);
     return scope;
   }
 
-  /** Row of a queue that an event named; undefined for one never seen. */
+  /** Row of a queue that an event named; undefined for one not seen lately. */
   queueRowOf(scope: QueueScope): number | undefined {
-    return this.#rowOfScope.get(`${scope.nodeId}/${scope.interfaceId}/${scope.queue}`);
+    return this.#rowOfScope.get(keyOfScope(scope));
+  }
+
+  /** Events of a queue that have closed, by kind. */
+  closedEvents(row: number, kind: CongestionEvent['kind']): number {
+    if (this.#closedGeneration[row] !== this.#parts.state.queues.keys.generation[row]) return 0;
+    return this.#closedEvents[row * EVENT_KINDS.length + EVENT_KINDS.indexOf(kind)];
+  }
+
+  #sharesPort(row: number): boolean {
+    const { keys: table, lastWaitSeenNs } = this.#parts.state.queues;
+    const { keys, keyWords } = table;
+    const isSamePort = (other: number): boolean =>
+      [0, 1, 2].every((word) => keys[other * keyWords + word] === keys[row * keyWords + word]);
+    const since = lastWaitSeenNs[row] - SHARED_WITHIN_NS;
+    return table.usedRows().some((other) => other !== row && lastWaitSeenNs[other] > since && isSamePort(other));
   }
 
   #nodeRowOf(queueRow: number): number {
@@ -124,18 +163,29 @@ export class Diagnosis {
   }
 
   #addUp(event: CongestionEvent): void {
-    const row = this.queueRowOf(event.queue) ?? 0;
-    const key = `${row}/${event.kind}`;
-    this.closedEvents.set(key, (this.closedEvents.get(key) ?? 0) + 1);
-    let harmNs = 0;
+    this.#countClosed(event);
+    const harmNs = event.victims.reduce((sum, victim) => sum + victim.excessWaitSumNs, 0);
+    const ownHarm = new Map<WorkloadTotals, number>();
     for (const victim of event.victims) {
-      harmNs += victim.excessWaitSumNs;
-      this.#totalsOf(victim.namespace, victim.workload).excessWaitNs += victim.excessWaitSumNs;
+      const totals = this.#totalsOf(victim.namespace, victim.workload);
+      totals.excessWaitNs += victim.excessWaitSumNs;
+      ownHarm.set(totals, victim.excessWaitSumNs);
     }
     for (const culprit of event.culprits) {
       if (culprit.kind === 'unknown') continue;
-      this.#totalsOf(culprit.namespace, culprit.workload).blameNs += harmNs * culprit.buildUpShare;
+      const totals = this.#totalsOf(culprit.namespace, culprit.workload);
+      totals.blameNs += (harmNs - (ownHarm.get(totals) ?? 0)) * culprit.buildUpShare;
     }
+  }
+
+  #countClosed(event: CongestionEvent): void {
+    const row = this.queueRowOf(event.queue);
+    if (row === undefined) return;
+    const kinds = EVENT_KINDS.length;
+    const generation = this.#parts.state.queues.keys.generation[row];
+    if (this.#closedGeneration[row] !== generation) this.#closedEvents.fill(0, row * kinds, (row + 1) * kinds);
+    this.#closedGeneration[row] = generation;
+    this.#closedEvents[row * kinds + EVENT_KINDS.indexOf(event.kind)]++;
   }
 
   #totalsOf(namespace: string, workload: string): WorkloadTotals {
@@ -147,4 +197,13 @@ export class Diagnosis {
     this.workloads.set(key, totals);
     return totals;
   }
+}
+
+function keyOfScope(scope: QueueScope): string {
+  return `${scope.node}/${scope.interfaceId}/${scope.queue}`;
+}
+
+/** Stands for an exporter that sends no node id. */
+function sourceName(sourceKey: number): string {
+  return `source-${sourceKey.toString(16)}`;
 }

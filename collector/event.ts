@@ -55,11 +55,11 @@ export interface Victim {
 /** What a verdict rests on. */
 export interface Evidence {
   reports: number;
-  /** Reports of the build-up that shares were computed from, as an effective sample size. */
+  /** Reports of the build-up that shares were computed from, as an effective sample size; 0 when no evidence could be kept. */
   effectiveReports: number;
-  /** Report loss of the node's exporter around the event, 0 to 1. */
-  reportLossRatio: number;
-  /** Octets seen over octets that the port must have taken in; null when the port rate is not configured. */
+  /** Report loss of the node's exporter around the event, 0 to 1; null when the exporter does not count. */
+  reportLossRatio: number | null;
+  /** Octets accounted for over octets that the port must have taken in; null when its rate is not configured, or queues share it. */
   coverage: number | null;
   /** Share of the build-up's octets whose owner is known. */
   identifiedShare: number;
@@ -72,10 +72,12 @@ export interface EventEnd {
   latest: string;
 }
 
+export const EVENT_KINDS = ['microburst', 'congestion', 'sustained'] as const;
+
 /** Congestion on one queue: microburst below 1 ms, congestion above, sustained from 100 ms. */
 export interface CongestionEvent {
   id: string;
-  kind: 'microburst' | 'congestion' | 'sustained';
+  kind: (typeof EVENT_KINDS)[number];
   /** `silent`: no report for a while; the queue may still be full. */
   state: 'open' | 'silent' | 'closed';
   queue: QueueScope;

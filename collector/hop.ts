@@ -56,6 +56,8 @@ export class ReportColumns {
   readonly occupancyUnitBytes: Float64Array;
   /** Port rate at this source, octets per ns; 0 when it is not known. */
   readonly portBytesPerNs: Float64Array;
+  /** Latency of a packet that finds the queue empty at this source, ns; Infinity when it has to be learned. */
+  readonly emptyLatencyNs: Float64Array;
 
   /** Bit set of FlowPart. 0: the report carried no IP packet. */
   readonly flowParts: Uint8Array;
@@ -91,6 +93,7 @@ export class ReportColumns {
     this.timestampWrapNs = new Float64Array(capacity);
     this.occupancyUnitBytes = new Float64Array(capacity);
     this.portBytesPerNs = new Float64Array(capacity);
+    this.emptyLatencyNs = new Float64Array(capacity);
     this.flowParts = new Uint8Array(capacity);
     this.addressFamily = new Uint8Array(capacity);
     this.sourceAddress = new Uint32Array(capacity * 4);
@@ -139,8 +142,9 @@ export class HopBatch {
   readonly ingressTimestampWords: Uint32Array;
   readonly egressTimestampWords: Uint32Array;
 
-  /** Derived by observe/clock: row of the node, and when the packet was enqueued on the node's own clock. */
+  /** Derived by observe/clock: row of the node, its generation, and when the packet was enqueued on the node's own clock. */
   readonly nodeRow: Uint32Array;
+  readonly nodeGeneration: Uint32Array;
   readonly enqueueNodeNs: Float64Array;
 
   constructor(capacity: number, reportCapacity: number) {
@@ -165,6 +169,7 @@ export class HopBatch {
     this.ingressTimestampWords = new Uint32Array(this.ingressTimestampNs.buffer);
     this.egressTimestampWords = new Uint32Array(this.egressTimestampNs.buffer);
     this.nodeRow = new Uint32Array(capacity);
+    this.nodeGeneration = new Uint32Array(capacity);
     this.enqueueNodeNs = new Float64Array(capacity);
   }
 

@@ -2,7 +2,7 @@
 
 import type { Diagnosis } from './diagnosis.ts';
 import type { Incident, IncidentChange } from './event.ts';
-import { queueLabels, rowsOf, type PeakWaits } from './measurements.ts';
+import { queueLabels, type PeakWaits } from './measurements.ts';
 import type { SharedState } from './shared-state.ts';
 import { unixNsOfIso } from './timeline.ts';
 
@@ -17,7 +17,7 @@ interface Point {
 export function queuePoints(state: SharedState, diagnosis: Diagnosis, peaks: PeakWaits, nowUnixMs: number): Point[] {
   const { queues } = state;
   const timestamp = `${BigInt(Math.round(nowUnixMs)) * 1_000_000n}`;
-  return rowsOf(queues.keys).map((row) => ({
+  return diagnosis.queueRows().map((row) => ({
     measurement: 'fabric_queue',
     tags: queueLabels(diagnosis, row),
     fields: {

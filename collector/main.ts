@@ -21,7 +21,7 @@ import { KubernetesOwners } from './identify/kubernetes.ts';
 import type { IngestMessage, IngestThreadData } from './ingest-thread.ts';
 import { kernelDropsOf } from './ingest/kernel-drops.ts';
 import { incidentPoints, queuePoints } from './influx-points.ts';
-import { measure, PeakWaits, rowsOf } from './measurements.ts';
+import { measure, PeakWaits } from './measurements.ts';
 import { capacityOf, SharedState, thresholdsOf } from './shared-state.ts';
 import { Outbox } from './store/outbox.ts';
 import { Timeline } from './timeline.ts';
@@ -129,6 +129,7 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
       measure(state, diagnosis, timeline, peaks, {
         kernelDrops,
         identity: () => ({ ...identify.counts }),
+        addresses: () => kubernetes?.map,
         kubernetesLastHeardUnixMs: () => kubernetes?.lastHeardUnixMs,
         sinkPoints: () =>
           influx === undefined
@@ -242,7 +243,7 @@ function pairs(counts: ReadonlyMap<string, number>, second: string) {
 
 function pageStatus(state: SharedState, notReady: string[]) {
   const { sources } = state;
-  const lost = rowsOf(sources.keys).reduce((sum, row) => sum + sources.expected[row] - sources.received[row], 0);
+  const lost = sources.keys.usedRows().reduce((sum, row) => sum + sources.lost[row], 0);
   return {
     reports: state.counters.reportsDecoded[0],
     lost,

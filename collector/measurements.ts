@@ -3,6 +3,7 @@
 
 import { REFUSALS, UNKNOWN_DIALECTS, WARNINGS } from './decode/reason.ts';
 import type { Diagnosis } from './diagnosis.ts';
+import { EVENT_KINDS } from './event.ts';
 import { DROP_PLACES } from './memory/counters.ts';
 import { LATENCY_BOUNDS_NS, LATENCY_BUCKETS } from './memory/histogram.ts';
 import type { KeyTable } from './memory/key-table.ts';
@@ -14,6 +15,8 @@ import type { Timeline } from './timeline.ts';
 export interface PartNumbers {
   kernelDrops(): number;
   identity(): { resolved: number; unresolved: number };
+  /** The table of addresses with owners over time; undefined when Kubernetes is not configured. */
+  addresses(): { rows: number; capacity: number; overflow: number } | undefined;
   kubernetesLastHeardUnixMs(): number | undefined;
   sinkPoints(): Sample[];
   webhookPending(): Sample[];
@@ -62,9 +65,9 @@ export function measure(
   const byName = (names: readonly string[], label: string, values: Float64Array, skip = 0): Sample[] =>
     names.slice(skip).map((name, i) => ({ labels: { [label]: name }, value: values[i + skip] }));
   const perQueue = (value: (row: number) => number): Sample[] =>
-    rowsOf(queues.keys).map((row) => ({ labels: queueLabels(diagnosis, row), value: value(row) }));
+    diagnosis.queueRows().map((row) => ({ labels: queueLabels(diagnosis, row), value: value(row) }));
   const perNode = (value: (row: number) => number): Sample[] =>
-    rowsOf(nodes.keys).map((row) => ({ labels: { node: diagnosis.nodeName(row) }, value: value(row) }));
+    nodes.keys.usedRows().map((row) => ({ labels: { node: diagnosis.nodeName(row) }, value: value(row) }));
   const perSource = (value: (row: number) => number): Sample[] => sumByLabels(sourceSamples(state, diagnosis, value));
   const tables: [string, KeyTable][] = [
     ['sources', sources.keys],
@@ -72,22 +75,31 @@ export function measure(
     ['queues', queues.keys],
     ['flows', flows.keys],
   ];
-  const perTable = (value: (table: KeyTable) => number): Sample[] =>
-    tables.map(([table, keys]) => ({ labels: { table }, value: value(keys) }));
+  const perTable = (column: 'rows' | 'capacity' | 'overflow'): Sample[] => {
+    const sizes = tables.map(([table, { totals, capacity }]) => {
+      return { table, rows: totals[0], capacity: capacity - 1, overflow: totals[1] };
+    });
+    const addresses = parts.addresses();
+    if (addresses !== undefined) sizes.push({ table: 'addresses', ...addresses });
+    return sizes.map((size) => ({ labels: { table: size.table }, value: size[column] }));
+  };
 
   return {
-    fabric_hop_latency_seconds: () => rowsOf(queues.keys).flatMap((row) => latencySamples(state, diagnosis, row)),
+    fabric_hop_latency_seconds: () => diagnosis.queueRows().flatMap((row) => latencySamples(state, diagnosis, row)),
     fabric_queue_peak_wait_seconds: () => perQueue((row) => peaks.of(row) / 1e9),
     fabric_queue_congested_seconds_total: () => perQueue((row) => queues.congestedNs[row] / 1e9),
     fabric_queue_bursts_total: () =>
-      [...diagnosis.closedEvents].map(([key, value]) => {
-        const [row, size] = key.split('/');
-        return { labels: { ...queueLabels(diagnosis, Number(row)), size }, value };
-      }),
+      EVENT_KINDS.flatMap((size) =>
+        diagnosis.queueRows().flatMap((row) => {
+          const value = diagnosis.closedEvents(row, size);
+          return value === 0 ? [] : [{ labels: { ...queueLabels(diagnosis, row), size }, value }];
+        }),
+      ),
     fabric_drop_reports_total: () => perQueue((row) => queues.dropReports[row]),
     fabric_node_hops_total: () => perNode((row) => nodes.hops[row]),
     fabric_node_last_report_timestamp_seconds: () =>
-      rowsOf(nodes.keys)
+      nodes.keys
+        .usedRows()
         .filter((row) => nodes.reports[row] > 0)
         .map((row) => ({ labels: { node: diagnosis.nodeName(row) }, value: timeline.unixMs(nodes.lastReportNs[row]) / 1000 })),
     fabric_workload_excess_wait_seconds_total: () =>
@@ -109,7 +121,7 @@ export function measure(
     hopscope_datagrams_dropped_total: () => byName(DROP_PLACES, 'place', counters.datagramsDropped),
     hopscope_kernel_dropped_datagrams_total: () => one(parts.kernelDrops()),
     hopscope_reports_total: () => perNode((row) => nodes.reports[row]),
-    hopscope_reports_lost_total: () => perSource((row) => Math.max(0, sources.expected[row] - sources.received[row])),
+    hopscope_reports_lost_total: () => perSource((row) => sources.lost[row]),
     hopscope_sequence_received_total: () => perSource((row) => sources.received[row]),
     hopscope_reports_reordered_total: () => perSource((row) => sources.reordered[row]),
     hopscope_source_restarts_total: () => perSource((row) => sources.restarts[row]),
@@ -120,11 +132,12 @@ export function measure(
     hopscope_decode_warnings_total: () => byName(WARNINGS, 'code', counters.warnings),
     hopscope_unknown_dialect_datagrams_total: () => byName(UNKNOWN_DIALECTS, 'dialect', counters.unknownDialects),
     hopscope_telemetry_of_telemetry_total: () => one(counters.telemetryOfTelemetry[0]),
-    hopscope_table_rows: () => perTable((keys) => keys.totals[0]),
-    hopscope_table_capacity: () => perTable((keys) => keys.capacity - 1),
-    hopscope_table_overflow_total: () => perTable((keys) => keys.totals[1]),
+    hopscope_table_rows: () => perTable('rows'),
+    hopscope_table_capacity: () => perTable('capacity'),
+    hopscope_table_overflow_total: () => perTable('overflow'),
     hopscope_event_edges_dropped_total: () => one(edges.dropped),
-    hopscope_arrival_logs_exhausted_total: () => one(arrivals.totals[0]),
+    hopscope_arrivals_unlogged_total: () => one(arrivals.totals[0]),
+    hopscope_arrival_logs_reassigned_total: () => one(arrivals.totals[1]),
     hopscope_identity_lookups_total: () =>
       Object.entries(parts.identity()).map(([result, value]) => ({ labels: { result }, value })),
     hopscope_kubernetes_last_heard_timestamp_seconds: () => {
@@ -139,13 +152,6 @@ export function measure(
     hopscope_receive_buffer_bytes: () =>
       Object.entries(parts.receiveBuffer()).map(([kind, value]) => ({ labels: { kind }, value })),
   };
-}
-
-/** Rows in use, in row order. */
-export function rowsOf(table: KeyTable): number[] {
-  const rows: number[] = [];
-  for (let row = 1; row < table.capacity; row++) if (table.generation[row] !== 0) rows.push(row);
-  return rows;
 }
 
 /** The labels of a queue row, as every per-queue metric and sink uses them. */
@@ -174,9 +180,8 @@ function latencySamples(state: SharedState, diagnosis: Diagnosis, row: number): 
 
 function sourceSamples(state: SharedState, diagnosis: Diagnosis, value: (row: number) => number): Sample[] {
   const { keys, keyWords } = state.sources.keys;
-  return rowsOf(state.sources.keys).map((row) => {
-    const nodeId = keys[row * keyWords + 4];
-    const node = diagnosis.nodeNameOfId(nodeId);
+  return state.sources.keys.usedRows().map((row) => {
+    const node = diagnosis.sourceNodeName(row);
     return { labels: { node, hardware_id: keys[row * keyWords + 5] }, value: value(row) };
   });
 }

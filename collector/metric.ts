@@ -108,7 +108,13 @@ export const METRICS = [
   metric('hopscope_table_capacity', 'gauge', 'Rows that a bounded table has.', ['table']),
   metric('hopscope_table_overflow_total', 'counter', 'Times that a table had no room and the others row was used.', ['table']),
   metric('hopscope_event_edges_dropped_total', 'counter', 'Event edges lost because the diagnosis did not keep up.', []),
-  metric('hopscope_arrival_logs_exhausted_total', 'counter', 'Times that a filling queue found no arrival log.', []),
+  metric(
+    'hopscope_arrivals_unlogged_total',
+    'counter',
+    'Arrivals at filling queues that found no log: such an event names nobody.',
+    [],
+  ),
+  metric('hopscope_arrival_logs_reassigned_total', 'counter', 'Arrival logs that were taken from an idle queue.', []),
   metric('hopscope_identity_lookups_total', 'counter', 'Look-ups of address owners.', ['result']),
   metric(
     'hopscope_kubernetes_last_heard_timestamp_seconds',

@@ -20,6 +20,11 @@ export interface Source {
   readonly profile: SourceProfile;
 }
 
+/** Stands for the address in four words where a report carries no node id; never 0. */
+export function sourceKeyOf(words: Uint32Array, at: number): number {
+  return (words[at] ^ words[at + 1] ^ words[at + 2] ^ words[at + 3]) >>> 0 || 1;
+}
+
 /** Told about rejected datagrams; rate-limits by itself. */
 export type RejectionWatcher = (outcome: DatagramOutcome, bytes: Uint8Array, start: number, end: number) => void;
 

@@ -13,6 +13,9 @@ import { capacityOf, SharedState, thresholdsOf } from './shared-state.ts';
 import { SourceDirectory } from './source-directory.ts';
 import { Timeline } from './timeline.ts';
 
+/** How often the diagnosis looks, as in the collector itself. */
+const POLL_NS = 20e6;
+
 /** What a replay left behind. */
 export interface Replayed {
   state: SharedState;
@@ -39,6 +42,7 @@ export function replayCapture(path: string, options: ReplayOptions): Replayed {
   const identify = new Identify([], new Inventory(config.inventory));
   let diagnosis: Diagnosis | undefined;
   let firstSeconds = 0;
+  let polledNs = 0;
   let frames = 0;
   let datagrams = 0;
   let fault: string | undefined;
@@ -60,14 +64,16 @@ export function replayCapture(path: string, options: ReplayOptions): Replayed {
         diagnosis = start(firstSeconds * 1000);
       }
       const nowNs = (frame.seconds - firstSeconds) * 1e9 + frame.nanoseconds;
+      // As the collector's timer would have: what is due before this frame happens before it.
+      for (; polledNs < nowNs; polledNs += POLL_NS) diagnosis.poll(polledNs);
       const datagram = datagramOf(frame.data, frame.linkType);
       if (datagram === undefined) continue;
       if (options.port !== undefined && datagram.destinationPort !== options.port) continue;
       datagrams++;
       const { payload, destinationPort, sourceAddress } = datagram;
       pipeline.receive(payload, 0, payload.length, sources.sourceOf(sourceAddress), destinationPort, nowNs);
-      diagnosis.poll(nowNs);
     }
+    diagnosis?.poll(polledNs);
   } catch (error) {
     if (!(error instanceof CaptureError)) throw error;
     fault = `${error.message}. The ${frames} whole frames before it were processed.`;

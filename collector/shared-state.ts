@@ -27,11 +27,19 @@ export interface Capacity {
 }
 
 const EDGES = 4096;
+/** A queue that stays above its floor without reports for so long is not filling. */
+const LOOSE_LOG_NS = 10e6;
 
 /** Thresholds of the queue machine from the configuration; the build-up may have begun ten opening waits before the opening. */
 export function thresholdsOf(config: Config): QueueThresholds {
-  const { openWait, closeWait } = config.congestion;
-  return { openWaitNs: openWait, closeWaitNs: closeWait, floorWaitNs: openWait / 10, maxBuildUpNs: openWait * 10 };
+  const { openWait, closeWait, timeoutAfter } = config.congestion;
+  return {
+    openWaitNs: openWait,
+    closeWaitNs: closeWait,
+    floorWaitNs: openWait / 10,
+    maxBuildUpNs: openWait * 10,
+    timeoutAfterNs: timeoutAfter,
+  };
 }
 
 /** Bounds of the shared tables from the configuration. */
@@ -68,7 +76,8 @@ function cut(arena: Arena, capacity: Capacity, thresholds: QueueThresholds) {
   const sources = new SequenceTable(arena, capacity.sources);
   const nodes = new NodeTable(arena, capacity.nodes);
   const flows = new FlowTable(arena, capacity.flows);
-  const arrivals = new ArrivalPool(arena, capacity.arrivalLogs, capacity.arrivalsPerLog);
+  const patience = { looseNs: LOOSE_LOG_NS, pinnedNs: thresholds.timeoutAfterNs };
+  const arrivals = new ArrivalPool(arena, capacity.arrivalLogs, capacity.arrivalsPerLog, capacity.queues + 1, patience);
   const edges = new Ring(arena, capacity.edges, EDGE_WIDTH);
   const queues = new QueueTable(arena, capacity.queues, thresholds, arrivals, edges);
   return { counters, sources, nodes, flows, arrivals, edges, queues };

@@ -5,7 +5,7 @@ import ipaddr from 'ipaddr.js';
 import { writeAddressWords } from './address.ts';
 import type { Config } from './config.ts';
 import { IDENTITY_PROFILE, type SourceProfile } from './decode/profile.ts';
-import type { Source } from './pipeline.ts';
+import { sourceKeyOf, type Source } from './pipeline.ts';
 
 const MAX_CACHED = 4096;
 
@@ -25,8 +25,7 @@ export class SourceDirectory {
     if (known !== undefined) return known;
     const words = new Uint32Array(4);
     writeAddressWords(address, words, 0);
-    const key = (words[0] ^ words[1] ^ words[2] ^ words[3]) >>> 0 || 1;
-    const source = { words, key, profile: this.#profileFor(address) };
+    const source = { words, key: sourceKeyOf(words, 0), profile: this.#profileFor(address) };
     if (this.#cache.size >= MAX_CACHED) this.#cache.clear();
     this.#cache.set(address, source);
     return source;
@@ -51,6 +50,7 @@ function profileOf(entry: SourceConfig): SourceProfile {
     timestampUnitNs: entry.timestampUnit === 'us' ? 1000 : 1,
     occupancyUnitBytes: entry.occupancyUnit === 'unknown' ? 0 : entry.occupancyUnit === 'bytes' ? 1 : entry.occupancyUnitBytes!,
     portBytesPerNs: entry.portRate ?? 0,
+    emptyLatencyNs: entry.emptyLatency ?? Infinity,
     intDscp: entry.intDscp,
     intUdpPort: entry.intUdpPort,
     strict: entry.strict,

@@ -59,8 +59,9 @@ function doubtAbout(incident: Incident, policy: PlanPolicy): string | undefined 
   if (incident.confidence < policy.minConfidence) {
     return `the cause is only ${Math.round(incident.confidence * 100)} % sure (${Math.round(policy.minConfidence * 100)} % needed)`;
   }
-  if (incident.evidence.reportLossRatio > MAX_REPORT_LOSS) {
-    return `${Math.round(incident.evidence.reportLossRatio * 100)} % of the switch's reports are lost`;
+  const { reportLossRatio } = incident.evidence;
+  if (reportLossRatio !== null && reportLossRatio > MAX_REPORT_LOSS) {
+    return `${Math.round(reportLossRatio * 100)} % of the switch's reports are lost`;
   }
   const kind = incident.culprits[0]?.kind;
   if (kind !== 'pod' && kind !== 'workload') return 'the largest sender is not a workload that can be named';

@@ -9,6 +9,8 @@ export interface SourceProfile {
   readonly occupancyUnitBytes: number;
   /** Rate of the source's ports in octets per nanosecond; 0 when it is not known. */
   readonly portBytesPerNs: number;
+  /** Latency of a packet that finds the queue empty, ns; Infinity when it has to be learned. */
+  readonly emptyLatencyNs: number;
   /** DSCP value that announces INT behind TCP or UDP (INT v2.1 section 5.5.1; the specification's example is 0x17). */
   readonly intDscp: number;
   /** UDP destination port that announces INT; 0 when none is used. No number is assigned. */
@@ -22,6 +24,7 @@ export const IDENTITY_PROFILE: SourceProfile = {
   timestampUnitNs: 1,
   occupancyUnitBytes: 0,
   portBytesPerNs: 0,
+  emptyLatencyNs: Infinity,
   intDscp: 0x17,
   intUdpPort: 0,
   strict: false,

@@ -32,6 +32,7 @@ export function appendReport(
   r.timestampWrapNs[row] = timestampWrapNs;
   r.occupancyUnitBytes[row] = profile.occupancyUnitBytes;
   r.portBytesPerNs[row] = profile.portBytesPerNs;
+  r.emptyLatencyNs[row] = profile.emptyLatencyNs;
   r.flowParts[row] = 0;
   r.addressFamily[row] = 0;
   r.protocol[row] = 0;

@@ -7,17 +7,21 @@ export interface Doubt {
   /** Shares of the build-up, largest first. */
   shares: readonly number[];
   effectiveReports: number;
-  /** Fraction of packets that reports were seen of: 1 leaves no sampling doubt. */
-  samplingRatio: number;
-  /** Octets seen over octets expected, or null when the port rate is not known. */
+  /** Octets of reported packets over octets that the port must have taken in: 1 leaves no sampling doubt. Null: not known. */
+  reportedRatio: number | null;
+  /** Estimated octets over octets that the port must have taken in, or null when that is not known. */
   coverage: number | null;
   identifiedShare: number;
-  reportLossRatio: number;
+  /** Null: the exporter does not count. */
+  reportLossRatio: number | null;
 }
 
+/** What is assumed of an exporter that does not count its reports. */
+const UNKNOWN_LOSS = 0.2;
+
 /**
- * P(first is first) by a normal approximation of the difference of two multinomial shares with finite-population correction,
- * times the coverage factor clamp((coverage - 0.3) / 0.5), the identified share, and 1 - loss / 2: lost reports need not be
+ * P(first is first) by a normal approximation of the difference of two multinomial shares with finite-population correction (as far
+ * as it is known how much of the population was reported), times the coverage factor clamp((coverage - 0.3) / 0.5), the identified share, and 1 - loss / 2: lost reports need not be
  * lost at random (congestion drops postcards too), and half of the loss is the prior for that until it is calibrated.
  */
 export function confidenceOf(doubt: Doubt): number {
@@ -28,10 +32,10 @@ export function confidenceOf(doubt: Doubt): number {
   const first = smooth(shares[0]);
   const second = smooth(shares[1] ?? 0);
   const variance =
-    ((first * (1 - first) + second * (1 - second) + 2 * first * second) / (n + 1)) * (1 - Math.min(1, doubt.samplingRatio));
+    ((first * (1 - first) + second * (1 - second) + 2 * first * second) / (n + 1)) * (1 - Math.min(1, doubt.reportedRatio ?? 0));
   const right = variance <= 0 ? (first > second ? 1 : 0.5) : normalCdf((first - second) / Math.sqrt(variance));
   const coverage = doubt.coverage === null ? 1 : Math.min(1, Math.max(0, (doubt.coverage - 0.3) / 0.5));
-  return right * coverage * doubt.identifiedShare * (1 - Math.min(1, doubt.reportLossRatio) / 2);
+  return right * coverage * doubt.identifiedShare * (1 - Math.min(1, doubt.reportLossRatio ?? UNKNOWN_LOSS) / 2);
 }
 
 /** Standard normal distribution function; Abramowitz and Stegun 26.2.17, absolute error below 7.5e-8. */

@@ -7,29 +7,36 @@
 
 import { createHash } from 'node:crypto';
 import { Edge, EDGE_WIDTH, EdgeKind } from '../edge.ts';
-import type { CongestionEvent, Owner, QueueScope } from '../event.ts';
+import type { CongestionEvent, EventEnd, Owner, QueueScope } from '../event.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
 import type { FlowKey } from '../observe/flow.ts';
 import { confidenceOf } from './confidence.ts';
-import { blame, octetsOf } from './culprit.ts';
+import { blame, octetsOf, type BuildUp } from './culprit.ts';
 import { victimsOf } from './victim.ts';
 
 /** What the diagnosis needs to know; narrow getters over the shared tables, given by main. */
 export interface CongestionSources {
   /** Copies the next edge into `record`; false when there is none. */
   nextEdge(record: Float64Array): boolean;
-  copyLog(log: number): ArrivalLog | undefined;
+  /** The log as it is now; undefined when it has another owner or could not be read. */
+  copyLog(log: number, generation: number): ArrivalLog | undefined;
   freeLog(log: number): void;
   queueOf(row: number): QueueScope;
-  /** Collector time of the queue's newest report, ns. */
-  queueLastSeenNs(row: number): number;
+  /** Collector time of the queue's newest report that told a wait, ns. */
+  lastWaitSeenNs(row: number): number;
+  /** Whether the hot thread still has this event of the queue open. */
+  isOpen(row: number, openCount: number): boolean;
   portBytesPerNs(row: number): number;
+  /** Whether other queues of the same port have been heard of lately. */
+  sharesPort(row: number): boolean;
   /** Add to node time to get collector time, ns. */
   nodeOffsetNs(queueRow: number): number;
+  /** Time on the device's own clock, ns: the same wherever its reports are heard. */
+  deviceTimeNs(queueRow: number, nodeNs: number): bigint;
   flowAt(row: number, generation: number): FlowKey | undefined;
   /** Owner of the address at `words[offset]` at collector time `atNs`. */
   ownerAt(words: Uint32Array, offset: number, atNs: number): Owner;
-  reportLossOf(nodeId: number): number;
+  reportLossOf(nodeId: number): number | null;
   iso(ns: number): string;
 }
 
@@ -49,6 +56,8 @@ interface OpenCongestion {
   event: CongestionEvent;
   openCount: number;
   row: number;
+  /** Polls in a row that found the event closed on the other side, without an edge that says so. */
+  missing: number;
 }
 
 const UNKNOWN: Owner = { kind: 'unknown', namespace: 'unknown', workload: 'unknown', confidence: 0 };
@@ -78,25 +87,35 @@ export class CongestionDiagnosis {
   #take(edge: Float64Array, nowNs: number): void {
     const row = edge[Edge.queueRow];
     const log = edge[Edge.log];
-    const kind = edge[Edge.kind];
+    const isClosed = edge[Edge.kind] === EdgeKind.closed;
     const event = this.#eventOf(edge);
-    const arrivals = log >= 0 ? this.#sources.copyLog(log) : undefined;
-    if (kind === EdgeKind.closed && log >= 0) this.#sources.freeLog(log);
-    const open = this.#open.get(row);
+    const arrivals = log >= 0 ? this.#sources.copyLog(log, edge[Edge.logGeneration]) : undefined;
+    if (isClosed && log >= 0) this.#sources.freeLog(log);
+    let open = this.#open.get(row);
+    if (open !== undefined && open.openCount !== edge[Edge.openCount]) {
+      // Its closing edge was lost: it was over before this one began.
+      this.#close(open, { kind: 'observed', earliest: open.event.lastSeen, latest: event.start }, nowNs);
+      open = undefined;
+    }
     if (arrivals !== undefined) this.#judge(event, edge, arrivals);
-    else if (open?.openCount === edge[Edge.openCount]) {
+    else if (open !== undefined) {
       // The evidence could not be read this time: what was found before stands.
       event.culprits = open.event.culprits;
       event.victims = open.event.victims;
       event.confidence = open.event.confidence;
-      event.evidence = open.event.evidence;
+      event.evidence = { ...open.event.evidence, reports: event.evidence.reports };
     }
-    if (kind === EdgeKind.closed) {
-      event.state = 'closed';
-      event.end = { kind: 'observed', earliest: event.lastSeen, latest: event.lastSeen };
-      this.#open.delete(row);
-    } else this.#open.set(row, { event, openCount: edge[Edge.openCount], row });
-    this.#watch(event, nowNs);
+    const current = { event, openCount: edge[Edge.openCount], row, missing: 0 };
+    if (isClosed) this.#close(current, { kind: 'observed', earliest: event.lastSeen, latest: event.lastSeen }, nowNs);
+    else {
+      this.#open.set(row, current);
+      this.#watch(event, nowNs);
+    }
+  }
+
+  #close(open: OpenCongestion, end: EventEnd, nowNs: number): void {
+    this.#open.delete(open.row);
+    this.#watch({ ...open.event, state: 'closed', end }, nowNs);
   }
 
   #eventOf(edge: Float64Array): CongestionEvent {
@@ -107,7 +126,7 @@ export class CongestionDiagnosis {
     const durationNs = edge[Edge.lastNodeNs] - edge[Edge.openedNodeNs];
     const depth = edge[Edge.peakDepthBytes];
     return {
-      id: eventId(queue, edge[Edge.openedNodeNs], edge[Edge.openCount]),
+      id: eventId(queue, this.#sources.deviceTimeNs(row, edge[Edge.openedNodeNs])),
       kind: durationNs >= SUSTAINED_NS ? 'sustained' : durationNs >= MICROBURST_NS ? 'congestion' : 'microburst',
       state: 'open',
       queue,
@@ -144,43 +163,43 @@ export class CongestionDiagnosis {
       return flow === undefined ? UNKNOWN : this.#sources.ownerAt(flow.addresses, end, log.enqueueNodeNs[arrival] + offset);
     };
     const senderOf = (arrival: number): Owner => ownerOfEnd(arrival, 0);
-    const loss = event.evidence.reportLossRatio;
-    const octets = octetsOf(log, loss);
-    const from = edge[Edge.buildUpNodeNs];
-    const to = edge[Edge.peakNodeNs];
-    const verdict = blame(log, octets, from, to, loss, senderOf);
+    const loss = event.evidence.reportLossRatio ?? 0;
+    const rate = this.#sources.portBytesPerNs(row);
+    const window: BuildUp = { fromNodeNs: edge[Edge.buildUpNodeNs], toNodeNs: edge[Edge.peakNodeNs], portBytesPerNs: rate };
+    const verdict = blame(log, octetsOf(log, loss, window), window, senderOf);
     event.culprits = verdict.culprits;
-    event.victims = victimsOf(log, from, loss, this.#options.budgetNs, verdict.culprits, senderOf, (arrival) =>
+    event.victims = victimsOf(log, window.fromNodeNs, loss, this.#options.budgetNs, verdict.culprits, senderOf, (arrival) =>
       ownerOfEnd(arrival, 4),
     );
+    // Conservation: what came in is what left at line rate plus what is queued at the peak. Only a port with one queue tells.
+    const expected = rate * (window.toNodeNs - window.fromNodeNs + edge[Edge.peakWaitNs]);
+    const isKnown = expected > 0 && !this.#sources.sharesPort(row);
     event.evidence.effectiveReports = verdict.effectiveReports;
     event.evidence.identifiedShare = verdict.identifiedShare;
-    const rate = this.#sources.portBytesPerNs(row);
-    // Conservation: what came in is what left at line rate plus what is queued at the peak.
-    const expected = rate * (to - from) + edge[Edge.peakWaitNs] * rate;
-    event.evidence.coverage = rate > 0 && expected > 0 ? Math.min(1, (verdict.totalBytes * (1 - loss)) / expected) : null;
+    event.evidence.coverage = isKnown ? Math.min(1, verdict.totalBytes / expected) : null;
     event.confidence = confidenceOf({
       shares: verdict.culprits.map((c) => c.buildUpShare),
       effectiveReports: verdict.effectiveReports,
-      samplingRatio: verdict.samplingRatio,
+      reportedRatio: isKnown ? Math.min(1, verdict.reportedBytes / expected) : null,
       coverage: event.evidence.coverage,
       identifiedShare: verdict.identifiedShare,
-      reportLossRatio: loss,
+      reportLossRatio: event.evidence.reportLossRatio,
     });
   }
 
   #checkSilence(open: OpenCongestion, nowNs: number): void {
-    const quietNs = nowNs - this.#sources.queueLastSeenNs(open.row);
     const { event } = open;
-    if (event.state === 'open' && quietNs >= this.#options.silentAfterNs) {
+    // An edge may just be on its way: only when the next poll finds it missing too, it was lost.
+    open.missing = this.#sources.isOpen(open.row, open.openCount) ? 0 : open.missing + 1;
+    const earliest = event.lastSeen;
+    if (open.missing > 1) return this.#close(open, { kind: 'observed', earliest, latest: this.#sources.iso(nowNs) }, nowNs);
+    const quietNs = nowNs - this.#sources.lastWaitSeenNs(open.row);
+    if (quietNs >= this.#options.timeoutAfterNs) {
+      this.#close(open, { kind: 'timeout', earliest, latest: this.#sources.iso(nowNs) }, nowNs);
+    } else if (event.state === 'open' && quietNs >= this.#options.silentAfterNs) {
       this.#move(open, { ...event, state: 'silent' }, nowNs);
-    } else if (event.state === 'silent') {
-      if (quietNs < this.#options.silentAfterNs) this.#move(open, { ...event, state: 'open' }, nowNs);
-      else if (quietNs >= this.#options.timeoutAfterNs) {
-        const end = { kind: 'timeout' as const, earliest: event.lastSeen, latest: this.#sources.iso(nowNs) };
-        this.#open.delete(open.row);
-        this.#watch({ ...event, state: 'closed', end }, nowNs);
-      }
+    } else if (event.state === 'silent' && quietNs < this.#options.silentAfterNs) {
+      this.#move(open, { ...event, state: 'open' }, nowNs);
     }
   }
 
@@ -190,8 +209,8 @@ export class CongestionDiagnosis {
   }
 }
 
-/** Stable under replay: the same opening on the same queue has the same id. */
-function eventId(queue: QueueScope, openedNodeNs: number, openCount: number): string {
-  const text = `congestion/${queue.nodeId}/${queue.interfaceId}/${queue.queue}/${Math.floor(openedNodeNs / 100_000)}/${openCount}`;
+/** The same opening on the same queue has the same id, under replay and in every collector that hears it. */
+function eventId(queue: QueueScope, openedDeviceNs: bigint): string {
+  const text = `congestion/${queue.node}/${queue.interfaceId}/${queue.queue}/${openedDeviceNs}`;
   return `evt_${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
 }

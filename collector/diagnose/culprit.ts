@@ -6,70 +6,78 @@
 import type { Culprit, Owner } from '../event.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
 
-/** Octets of headers per TCP segment, added to sequence deltas. */
+/** Octets of headers per TCP segment, and the usual payload of a full one: added to sequence deltas. */
 const TCP_HEADER_BYTES = 54;
+const TCP_SEGMENT_BYTES = 1448;
+/** Two reports of a flow that lie further apart say nothing about what was sent between them in the window. */
+const MAX_GAP_NS = 5e6;
+const HALF_SEQUENCE = 0x8000_0000;
 const MAX_CULPRITS = 8;
 
 /** The culprits of one build-up, largest first, and what the shares rest on. */
 export interface Blame {
   culprits: Culprit[];
+  /** Estimated octets of all senders, and those of the packets that were really reported. */
   totalBytes: number;
+  reportedBytes: number;
   /** Kish's effective sample size: (sum w)^2 / sum w^2. */
   effectiveReports: number;
   identifiedShare: number;
-  /** Fraction of the packets that reports were seen of, by loss and by thinning of the log. */
-  samplingRatio: number;
 }
 
-/** Octets that each arrival of `log` stands for. `lossRatio` is the report loss of the node, 0 to below 1. */
-export function octetsOf(log: ArrivalLog, lossRatio: number): Float64Array {
+/** The build-up, on the node's own clock, and the port behind the queue (octets per ns, 0 when not known). */
+export interface BuildUp {
+  fromNodeNs: number;
+  toNodeNs: number;
+  portBytesPerNs: number;
+}
+
+/**
+ * Octets within the build-up that each arrival of `log` stands for. `lossRatio` is the report loss of the node, 0 to below 1.
+ * TCP: what the sequence advanced since the flow's last report, headers added, as far as it lies in the build-up and the port could
+ * carry it. A sequence that does not advance (retransmission, pure ACK, late report) stands for its own packet only.
+ */
+export function octetsOf(log: ArrivalLog, lossRatio: number, window: BuildUp): Float64Array {
   const octets = new Float64Array(log.length);
   const inverse = 1 / (1 - Math.min(lossRatio, 0.95));
-  const lastOfFlow = new Map<string, number>();
-  for (let i = 0; i < log.length; i++) {
+  const maxGapNs = Math.max(MAX_GAP_NS, window.toNodeNs - window.fromNodeNs);
+  const newestOfFlow = new Map<string, number>();
+  const order = Array.from(octets.keys()).sort((a, b) => log.enqueueNodeNs[a] - log.enqueueNodeNs[b]);
+  for (const i of order) {
     octets[i] = log.lengthBytes[i] * log.weight[i] * inverse;
     if (log.hasTcpSequence[i] === 0 || log.flowRow[i] === 0) continue;
     const flow = `${log.flowRow[i]}/${log.flowGeneration[i]}`;
-    const last = lastOfFlow.get(flow);
-    lastOfFlow.set(flow, i);
-    if (last === undefined) continue;
-    const delta = (log.tcpSequence[i] - log.tcpSequence[last]) >>> 0;
-    // Zero or a jump back is a retransmission or a pure ACK: the packet itself is then all that is known.
-    if (delta === 0 || delta > 0x4000_0000) continue;
-    const segments = Math.max(1, Math.round(delta / Math.max(1, log.lengthBytes[i] - 40)));
-    octets[i] = delta + segments * TCP_HEADER_BYTES;
+    const newest = newestOfFlow.get(flow);
+    const delta = newest === undefined ? 0 : (log.tcpSequence[i] - log.tcpSequence[newest]) >>> 0;
+    if (newest !== undefined && (delta === 0 || delta >= HALF_SEQUENCE)) continue;
+    newestOfFlow.set(flow, i);
+    if (newest === undefined) continue;
+    const gapNs = log.enqueueNodeNs[i] - log.enqueueNodeNs[newest];
+    if (gapNs <= 0 || gapNs > maxGapNs) continue;
+    const sent = delta + Math.ceil(delta / TCP_SEGMENT_BYTES) * TCP_HEADER_BYTES;
+    const carried = window.portBytesPerNs > 0 ? window.portBytesPerNs * gapNs + log.lengthBytes[i] : Infinity;
+    const insideNs = log.enqueueNodeNs[i] - Math.max(window.fromNodeNs, log.enqueueNodeNs[newest]);
+    octets[i] = Math.min(sent, carried) * Math.min(1, Math.max(0, insideNs) / gapNs);
   }
   return octets;
 }
 
-/** Shares by owner of the sender over arrivals in [fromNodeNs, toNodeNs]. `ownerOf` maps an arrival to its sending owner. */
-export function blame(
-  log: ArrivalLog,
-  octets: Float64Array,
-  fromNodeNs: number,
-  toNodeNs: number,
-  lossRatio: number,
-  ownerOf: (arrival: number) => Owner,
-): Blame {
-  const groups = new Map<string, { owner: Owner; bytes: number; flows: Set<number> }>();
-  let total = 0;
-  let squares = 0;
-  let identified = 0;
-  let weights = 0;
-  let count = 0;
+/** Shares of the build-up by owner of the sender. `octets` as from octetsOf; `ownerOf` maps an arrival to its sending owner. */
+export function blame(log: ArrivalLog, octets: Float64Array, window: BuildUp, ownerOf: (arrival: number) => Owner): Blame {
+  const groups = new Map<string, { owner: Owner; bytes: number; flows: Set<string> }>();
+  const sums = { total: 0, squares: 0, identified: 0, reported: 0 };
   for (let i = 0; i < log.length; i++) {
-    if (log.enqueueNodeNs[i] < fromNodeNs || log.enqueueNodeNs[i] > toNodeNs) continue;
+    if (log.enqueueNodeNs[i] < window.fromNodeNs || log.enqueueNodeNs[i] > window.toNodeNs) continue;
     const owner = ownerOf(i);
     const key = `${owner.kind}/${owner.namespace}/${owner.workload}`;
-    const group = groups.get(key) ?? { owner, bytes: 0, flows: new Set<number>() };
+    const group = groups.get(key) ?? { owner, bytes: 0, flows: new Set<string>() };
     groups.set(key, group);
     group.bytes += octets[i];
-    group.flows.add(log.flowRow[i]);
-    total += octets[i];
-    squares += octets[i] * octets[i];
-    weights += log.weight[i];
-    count++;
-    if (owner.kind !== 'unknown' && owner.confidence >= 0.8) identified += octets[i];
+    group.flows.add(`${log.flowRow[i]}/${log.flowGeneration[i]}`);
+    sums.total += octets[i];
+    sums.squares += octets[i] * octets[i];
+    sums.reported += log.lengthBytes[i];
+    if (owner.kind !== 'unknown' && owner.confidence >= 0.8) sums.identified += octets[i];
   }
   const culprits = [...groups.values()]
     .sort((a, b) => b.bytes - a.bytes)
@@ -78,15 +86,15 @@ export function blame(
       namespace: owner.namespace,
       workload: owner.workload,
       kind: owner.kind,
-      buildUpShare: total === 0 ? 0 : bytes / total,
+      buildUpShare: sums.total === 0 ? 0 : bytes / sums.total,
       buildUpBytes: Math.round(bytes),
       flows: flows.size,
     }));
   return {
     culprits,
-    totalBytes: total,
-    effectiveReports: squares === 0 ? 0 : (total * total) / squares,
-    identifiedShare: total === 0 ? 0 : identified / total,
-    samplingRatio: weights === 0 ? 0 : (count / weights) * (1 - lossRatio),
+    totalBytes: sums.total,
+    reportedBytes: sums.reported,
+    effectiveReports: sums.squares === 0 ? 0 : (sums.total * sums.total) / sums.squares,
+    identifiedShare: sums.total === 0 ? 0 : sums.identified / sums.total,
   };
 }

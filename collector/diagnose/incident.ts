@@ -1,9 +1,9 @@
 // Events that belong together, as one incident: one queue, one leading culprit, until it has been quiet for a minute.
 // Only incidents alert: most bursts last microseconds, and an alert per burst helps nobody.
-// Rule: the book is bounded; closed incidents leave it oldest first, and the newest verdict is what an incident shows.
+// Rule: the book is bounded; closed incidents leave it oldest first. An incident shows its surest verdict, and never changes its
+// leading culprit: another culprit is another incident.
 
-import { randomUUID } from 'node:crypto';
-import type { CongestionEvent, Culprit, Incident, IncidentChange, LinkedAlert, Plan, Severity, Victim } from '../event.ts';
+import type { CongestionEvent, Incident, IncidentChange, LinkedAlert, Plan, Severity, Victim } from '../event.ts';
 
 export interface IncidentOptions {
   /** Without a new event for this long, an incident is over. */
@@ -22,10 +22,15 @@ interface Entry {
   queueKey: string;
   lastActivityNs: number;
   openEvents: Set<string>;
+  /** The culprit that the incident is about, once one is known; and the event whose verdict is shown. */
+  leading: string | undefined;
+  verdictEventId: string;
 }
 
 const MAX_EVENTS = 64;
 const MIN_CULPRIT_SHARE = 0.3;
+/** Below it nobody is named. */
+const MIN_CONFIDENCE = 0.5;
 
 export class IncidentBook {
   readonly #options: IncidentOptions;
@@ -62,11 +67,15 @@ export class IncidentBook {
       const { incident } = entry;
       if (incident.state !== 'open' || entry.openEvents.size > 0) continue;
       if (nowNs - entry.lastActivityNs < this.#options.quietNs) continue;
-      incident.state = 'closed';
-      incident.closedAt = this.#options.iso(nowNs);
-      incident.updatedAt = incident.closedAt;
-      this.#watch(incident, 'closed');
+      this.#close(incident, nowNs);
     }
+  }
+
+  #close(incident: Incident, nowNs: number): void {
+    incident.state = 'closed';
+    incident.closedAt = this.#options.iso(nowNs);
+    incident.updatedAt = incident.closedAt;
+    this.#watch(incident, 'closed');
   }
 
   /** All incidents in the book, newest first. */
@@ -89,21 +98,26 @@ export class IncidentBook {
 
   #entryFor(event: CongestionEvent): Entry | undefined {
     const queueKey = queueKeyOf(event);
+    const culprit = leadingCulprit(event);
     for (const entry of this.#entries.values()) {
-      if (entry.incident.state === 'open' && entry.openEvents.has(event.id)) return entry;
+      if (entry.incident.state !== 'open' || !entry.openEvents.has(event.id)) continue;
+      const isOwn = entry.verdictEventId === event.id || culprit === undefined || (entry.leading ?? culprit) === culprit;
+      if (isOwn) return entry;
+      // It was put here before its culprit was known, and belongs to another story.
+      entry.openEvents.delete(event.id);
+      entry.incident.events = entry.incident.events.filter((known) => known.id !== event.id);
+      entry.incident.eventCount--;
     }
-    const culprit = leadingCulprit(event.culprits);
     for (const entry of this.#entries.values()) {
       if (entry.incident.state !== 'open' || entry.queueKey !== queueKey) continue;
-      const known = leadingCulprit(entry.incident.culprits);
-      if (culprit === undefined || known === undefined || culprit === known) return entry;
+      if (culprit === undefined || entry.leading === undefined || culprit === entry.leading) return entry;
     }
     return undefined;
   }
 
   #open(event: CongestionEvent, nowNs: number): Entry {
     const incident: Incident = {
-      id: `inc_${randomUUID()}`,
+      id: event.id.replace('evt_', 'inc_'),
       type: 'congestion',
       state: 'open',
       severity: 1,
@@ -123,8 +137,15 @@ export class IncidentBook {
       alerts: [],
       events: [],
     };
-    const entry = { incident, queueKey: queueKeyOf(event), lastActivityNs: nowNs, openEvents: new Set<string>() };
-    this.#makeRoom();
+    const entry: Entry = {
+      incident,
+      queueKey: queueKeyOf(event),
+      lastActivityNs: nowNs,
+      openEvents: new Set<string>(),
+      leading: undefined,
+      verdictEventId: event.id,
+    };
+    this.#makeRoom(nowNs);
     this.#entries.set(incident.id, entry);
     return entry;
   }
@@ -147,7 +168,11 @@ export class IncidentBook {
       incident.peakWaitNs = event.peakWaitNs;
       incident.peakDepthBytes = event.peakDepthBytes;
     }
-    if (event.culprits.length > 0) {
+    if (incident.eventCount === 1) entry.leading = leadingCulprit(event) ?? entry.leading;
+    else entry.leading ??= leadingCulprit(event);
+    const isSurest = event.id === entry.verdictEventId || event.confidence >= incident.confidence;
+    if (event.culprits.length > 0 && isSurest) {
+      entry.verdictEventId = event.id;
       incident.culprits = event.culprits;
       incident.confidence = event.confidence;
       incident.evidence = event.evidence;
@@ -156,11 +181,12 @@ export class IncidentBook {
     incident.summary = summaryOf(incident);
   }
 
-  #makeRoom(): void {
+  #makeRoom(nowNs: number): void {
     if (this.#entries.size < this.#options.maxIncidents) return;
-    const closed = [...this.#entries].find(([, entry]) => entry.incident.state === 'closed');
-    const [oldest] = closed ?? [...this.#entries][0];
-    this.#entries.delete(oldest);
+    const entries = [...this.#entries.values()];
+    const { incident } = entries.find((entry) => entry.incident.state === 'closed') ?? entries[0];
+    if (incident.state === 'open') this.#close(incident, nowNs);
+    this.#entries.delete(incident.id);
     this.forgotten++;
   }
 }
@@ -174,14 +200,14 @@ export function severityOf(event: CongestionEvent): Severity {
 }
 
 function queueKeyOf(event: CongestionEvent): string {
-  return `${event.queue.nodeId}/${event.queue.interfaceId}/${event.queue.queue}`;
+  return `${event.queue.node}/${event.queue.interfaceId}/${event.queue.queue}`;
 }
 
-/** The culprit that leads clearly enough to name an incident after. */
-function leadingCulprit(culprits: readonly Culprit[]): string | undefined {
+/** The culprit that leads surely enough to name an incident after. */
+function leadingCulprit({ culprits, confidence }: CongestionEvent): string | undefined {
   const first = culprits[0];
   if (first === undefined || first.kind === 'unknown' || first.buildUpShare < MIN_CULPRIT_SHARE) return undefined;
-  return `${first.kind}/${first.namespace}/${first.workload}`;
+  return confidence < MIN_CONFIDENCE ? undefined : `${first.kind}/${first.namespace}/${first.workload}`;
 }
 
 function mergeVictims(known: readonly Victim[], found: readonly Victim[]): Victim[] {
@@ -201,7 +227,7 @@ function summaryOf(incident: Incident): string {
   const first = incident.culprits[0];
   const sure = `${Math.round(incident.confidence * 100)} % sure`;
   const cause =
-    first === undefined || incident.confidence < 0.5
+    first === undefined || incident.confidence < MIN_CONFIDENCE
       ? 'not enough evidence to name a cause'
       : `${first.namespace}/${first.workload} put in ${Math.round(first.buildUpShare * 100)} % of the build-up (${sure})`;
   const victims = incident.victims.slice(0, 3).map((v) => `${v.namespace}/${v.workload}`);

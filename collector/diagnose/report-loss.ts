@@ -1,5 +1,6 @@
 // How much of what a node reports gets here: sequence gaps over the last five to ten seconds, per node.
-// Rule: loss goes into every verdict's confidence; a node without a counter of its own answers with the loss of all.
+// Rule: loss goes into every verdict's confidence; a node without a counter of its own answers with the loss of all, and a counter
+// that never moves with "not known".
 
 import type { SequenceTable } from '../observe/sequence.ts';
 
@@ -24,17 +25,14 @@ export class ReportLoss {
     this.#since = new Map();
     const { keys, expected, received } = this.#sources;
     for (let row = 1; row < keys.capacity; row++) {
-      if (keys.generation[row] !== 0) this.#since.set(row, { expected: expected[row], received: received[row] });
+      if (keys.isUsed(row)) this.#since.set(row, { expected: expected[row], received: received[row] });
     }
   }
 
-  /** Loss ratio 0 to 1 of the exporter with this node id; of all exporters when none has it. */
-  ratioOf(nodeId: number): number {
-    return (
-      this.#ratio((row) => this.#sources.keys.keys[row * this.#sources.keys.keyWords + NODE_ID_WORD] === nodeId) ??
-      this.#ratio(() => true) ??
-      0
-    );
+  /** Loss ratio 0 to 1 of the exporter with this node id; of all exporters when none has it; null when nobody counts. */
+  ratioOf(nodeId: number): number | null {
+    const { keys, keyWords } = this.#sources.keys;
+    return this.#ratio((row) => keys[row * keyWords + NODE_ID_WORD] === nodeId) ?? this.#ratio(() => true) ?? null;
   }
 
   #ratio(matches: (row: number) => boolean): number | undefined {
@@ -43,8 +41,10 @@ export class ReportLoss {
     let receivedSum = 0;
     let found = false;
     for (let row = 1; row < keys.capacity; row++) {
-      if (keys.generation[row] === 0 || constant[row] === 1 || !matches(row)) continue;
-      const from = this.#previous.get(row) ?? { expected: 0, received: 0 };
+      if (!keys.isUsed(row) || constant[row] === 1 || !matches(row)) continue;
+      const before = this.#previous.get(row);
+      // A row that counts less than before has passed to another source.
+      const from = before === undefined || before.expected > expected[row] ? { expected: 0, received: 0 } : before;
       found = true;
       expectedSum += expected[row] - from.expected;
       receivedSum += received[row] - from.received;

@@ -104,7 +104,7 @@ function incidentAttributes(incident: Incident): Attributes {
     'network.interface.name': queue.interface,
     'int.queue.id': queue.queue,
     'int.queue.peak_wait_ns': incident.peakWaitNs,
-    'int.report.loss_ratio': incident.evidence.reportLossRatio,
+    ...(incident.evidence.reportLossRatio === null ? {} : { 'int.report.loss_ratio': incident.evidence.reportLossRatio }),
     'int.plan.action': incident.plan.action,
   };
 }

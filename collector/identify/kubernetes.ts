@@ -23,7 +23,9 @@ const RETENTION_MS = 24 * 3600 * 1000;
 export class KubernetesOwners {
   readonly map = new OwnerMap(MAX_ADDRESSES, RETENTION_MS);
   readonly #options: KubernetesOptions;
-  #informer: k8s.Informer<k8s.V1Pod> | undefined;
+  /** UID by namespace and name: a pod that was made anew under its old name is another owner. */
+  readonly #uids = new Map<string, string>();
+  #informer: k8s.ListWatch<k8s.V1Pod> | undefined;
   #retry: NodeJS.Timeout | undefined;
   #retryMs = RETRY_MIN_MS;
   #stopped = false;
@@ -42,12 +44,15 @@ export class KubernetesOwners {
     if (this.#options.kubeconfig === undefined) config.loadFromDefault();
     else config.loadFromFile(this.#options.kubeconfig);
     const api = config.makeApiClient(client.CoreV1Api);
-    const list = (): Promise<k8s.V1PodList> => api.listPodForAllNamespaces();
-    const informer = client.makeInformer<k8s.V1Pod>(config, '/api/v1/pods', list);
+    const list = async (): Promise<k8s.V1PodList> => {
+      const pods = await api.listPodForAllNamespaces();
+      this.#heard();
+      return pods;
+    };
+    const informer = new client.ListWatch<k8s.V1Pod>('/api/v1/pods', this.#listening(new client.Watch(config)), list, false);
     informer.on('add', (pod) => this.#learn(pod));
     informer.on('update', (pod) => this.#learn(pod));
-    informer.on('delete', (pod) => this.#end(pod, this.#options.now()));
-    informer.on('connect', () => this.#heard());
+    informer.on('delete', (pod) => this.#forget(pod));
     informer.on('error', (error: unknown) => this.#later(error));
     this.#informer = informer;
     this.#run();
@@ -57,6 +62,28 @@ export class KubernetesOwners {
     this.#stopped = true;
     clearTimeout(this.#retry);
     await this.#informer?.stop();
+  }
+
+  /**
+   * The watch with bookmarks asked for, which tells of every answer: the informer's own "connect" comes before anybody answered,
+   * and a cluster where nothing happens is not one that is away.
+   */
+  #listening(watch: k8s.Watch): k8s.Watch {
+    const open = watch.watch.bind(watch);
+    watch.watch = async (path, parameters, onEvent, done) => {
+      const controller = await open(
+        path,
+        { ...parameters, allowWatchBookmarks: true },
+        (phase, object, event) => {
+          this.#heard();
+          onEvent(phase, object, event);
+        },
+        done,
+      );
+      if (!controller.signal.aborted) this.#heard();
+      return controller;
+    };
+    return watch;
   }
 
   #run(): void {
@@ -87,24 +114,35 @@ export class KubernetesOwners {
   }
 
   #learn(pod: k8s.V1Pod): void {
-    this.#heard();
     const { status, spec, metadata } = pod;
-    if (status === undefined || metadata?.uid === undefined) return;
-    const startedMs = startedUnixMs(pod) ?? this.#options.now();
+    const uid = metadata?.uid;
+    if (status === undefined || uid === undefined) return;
+    const before = this.#uids.get(nameOf(pod));
+    if (before !== undefined && before !== uid) this.map.release(before, startedUnixMs(pod) ?? this.#options.now());
+    this.#uids.set(nameOf(pod), uid);
     if (status.hostIP !== undefined && spec?.nodeName !== undefined) {
       const owner: Owner = { kind: 'node', namespace: '', workload: spec.nodeName, confidence: 0.9 };
       this.map.claim(status.hostIP, `node/${spec.nodeName}`, owner, 0);
     }
     if (spec?.hostNetwork === true) return;
-    for (const address of addressesOf(pod)) this.map.claim(address, metadata.uid, ownerOfPod(pod), startedMs);
-    if (status.phase === 'Succeeded' || status.phase === 'Failed') this.#end(pod, finishedMs(pod) ?? this.#options.now());
+    const addresses = addressesOf(pod);
+    const startedMs = startedUnixMs(pod) ?? this.#options.now();
+    for (const address of addresses) this.map.claim(address, uid, ownerOfPod(pod), startedMs);
+    // A new sandbox means new addresses; none at all for a moment means nothing (kubernetes#125370).
+    if (addresses.length > 0) this.map.release(uid, this.#options.now(), addresses);
+    if (status.phase === 'Succeeded' || status.phase === 'Failed') {
+      this.map.release(uid, finishedUnixMs(pod) ?? this.#options.now());
+    }
   }
 
-  #end(pod: k8s.V1Pod, atUnixMs: number): void {
-    const uid = pod.metadata?.uid;
-    if (uid === undefined) return;
-    for (const holder of this.map.holders(atUnixMs)) if (holder.uid === uid) this.map.release(holder.address, uid, atUnixMs);
+  #forget(pod: k8s.V1Pod): void {
+    this.#uids.delete(nameOf(pod));
+    if (pod.metadata?.uid !== undefined) this.map.release(pod.metadata.uid, this.#options.now());
   }
+}
+
+function nameOf(pod: k8s.V1Pod): string {
+  return `${pod.metadata?.namespace ?? ''}/${pod.metadata?.name ?? ''}`;
 }
 
 function addressesOf(pod: k8s.V1Pod): string[] {
@@ -125,7 +163,7 @@ function startedUnixMs(pod: k8s.V1Pod): number | undefined {
 }
 
 /** When the last container ended: that is when the network may give the address away. */
-function finishedMs(pod: k8s.V1Pod): number | undefined {
+function finishedUnixMs(pod: k8s.V1Pod): number | undefined {
   const ends = (pod.status?.containerStatuses ?? []).map((c) => c.state?.terminated?.finishedAt?.getTime() ?? Number.NaN);
   const known = ends.filter((ms) => !Number.isNaN(ms));
   return known.length === 0 ? undefined : Math.max(...known);

@@ -13,18 +13,22 @@ interface Interval {
 const MAX_INTERVALS = 64;
 
 export class OwnerMap {
-  readonly #maxAddresses: number;
+  /** Addresses that find room. */
+  readonly capacity: number;
   readonly #retentionMs: number;
   readonly #intervals = new Map<string, Interval[]>();
+  /** Addresses that an owner still holds. */
+  readonly #held = new Map<string, Set<string>>();
   /** Claims that found no room. */
   overflow = 0;
 
-  constructor(maxAddresses: number, retentionMs: number) {
-    this.#maxAddresses = maxAddresses;
+  constructor(capacity: number, retentionMs: number) {
+    this.capacity = capacity;
     this.#retentionMs = retentionMs;
   }
 
-  get addresses(): number {
+  /** Addresses in the map. */
+  get rows(): number {
     return this.#intervals.size;
   }
 
@@ -32,8 +36,8 @@ export class OwnerMap {
   claim(address: string, uid: string, owner: Owner, fromUnixMs: number): void {
     let list = this.#intervals.get(address);
     if (list === undefined) {
-      if (this.#intervals.size >= this.#maxAddresses) this.#forgetEnded(fromUnixMs);
-      if (this.#intervals.size >= this.#maxAddresses) {
+      if (this.#intervals.size >= this.capacity) this.#forgetEnded(fromUnixMs);
+      if (this.#intervals.size >= this.capacity) {
         this.overflow++;
         return;
       }
@@ -52,26 +56,26 @@ export class OwnerMap {
       else fromUnixMs = interval.toUnixMs;
     }
     const next = list.find((interval) => interval.fromUnixMs >= fromUnixMs);
+    const held = this.#held.get(uid) ?? new Set<string>();
+    this.#held.set(uid, held.add(address));
     list.push({ uid, owner, fromUnixMs, toUnixMs: next?.fromUnixMs ?? Infinity });
     list.sort((a, b) => a.fromUnixMs - b.fromUnixMs);
-    if (list.length > MAX_INTERVALS) list.shift();
+    if (list.length > MAX_INTERVALS) this.#held.get(list.shift()!.uid)?.delete(address);
   }
 
-  /** `uid` no longer owns `address` from `atUnixMs` on. Later releases never prolong an interval. */
-  release(address: string, uid: string, atUnixMs: number): void {
-    const interval = this.#intervals.get(address)?.find((candidate) => candidate.uid === uid);
-    if (interval !== undefined && atUnixMs < interval.toUnixMs) interval.toUnixMs = Math.max(atUnixMs, interval.fromUnixMs);
-  }
-
-  /** Everything that still holds an address at `atUnixMs`, as (address, uid). */
-  holders(atUnixMs: number): { address: string; uid: string }[] {
-    const found: { address: string; uid: string }[] = [];
-    for (const [address, list] of this.#intervals) {
-      for (const interval of list) if (interval.toUnixMs > atUnixMs) found.push({ address, uid: interval.uid });
+  /** `uid` owns none of its addresses from `atUnixMs` on, but those in `kept`. Later releases never prolong an interval. */
+  release(uid: string, atUnixMs: number, kept: readonly string[] = []): void {
+    const held = this.#held.get(uid);
+    for (const address of held ?? []) {
+      if (kept.includes(address)) continue;
+      held!.delete(address);
+      const interval = this.#intervals.get(address)?.find((candidate) => candidate.uid === uid);
+      if (interval !== undefined && atUnixMs < interval.toUnixMs) interval.toUnixMs = Math.max(atUnixMs, interval.fromUnixMs);
     }
-    return found;
+    if (held?.size === 0) this.#held.delete(uid);
   }
 
+  /** Owner of the address (canonical text) at that time, or undefined: nobody, or nobody that is known. */
   ownerAt(address: string, atUnixMs: number): Owner | undefined {
     const list = this.#intervals.get(address);
     if (list === undefined) return undefined;
@@ -83,7 +87,8 @@ export class OwnerMap {
 
   #forgetEnded(nowUnixMs: number): void {
     for (const [address, list] of this.#intervals) {
-      if (list.every((interval) => interval.toUnixMs < nowUnixMs - this.#retentionMs)) this.#intervals.delete(address);
+      if (!list.every((interval) => interval.toUnixMs < nowUnixMs - this.#retentionMs)) continue;
+      this.#intervals.delete(address);
     }
   }
 }

@@ -1,12 +1,15 @@
-// Bounded pool of arrival logs: who entered a hot queue since it was last nearly empty. Evidence for culprits and victims.
+// Bounded pool of arrival logs: who entered a filling queue since it was last nearly empty. Evidence for culprits and victims.
 //
-//   queue above its floor ─▶ takes a log ─▶ appends ─▶ event closes ─▶ log is handed to the calm thread ─▶ free again
+//   queue above its floor ─▶ takes a log ─▶ appends ─▶ event opens (pinned) ─▶ closes: handed to the calm thread ─▶ free again
 //                                        └▶ below the floor without an event ─▶ free: nothing before can matter
 //
 // A full log keeps a random half of its entries at twice the weight (the build-up is never dropped): memory is bounded and
 // shares survive without bias. Random, not every second: two flows that alternate would otherwise lose one of them.
+// When no log is free, the one that was idle for longest is taken from its queue, which then knows since when it misses arrivals:
+// half an evidence would accuse whoever came last.
 // Rule: the hot thread writes a log that is in use; after handing over only the calm thread touches it. A version counter that
-// is odd during rewrites lets the calm thread read a log in use and notice that it changed meanwhile.
+// is odd during rewrites lets the calm thread read a log in use and notice that it changed meanwhile; a generation that rises with
+// every taking lets it notice that the log has another owner.
 
 import type { Arena } from './arena.ts';
 
@@ -28,13 +31,29 @@ export interface ArrivalLog {
   hasTcpSequence: Uint8Array;
 }
 
+/** For how long a log may lie idle before another queue may have it, ns of collector time. */
+export interface LogPatience {
+  /** Above the floor, without an event. */
+  looseNs: number;
+  /** With an open event. */
+  pinnedNs: number;
+}
+
 export class ArrivalPool {
   readonly logs: number;
   readonly entries: number;
+  readonly #patience: LogPatience;
   readonly #state: Int32Array;
+  readonly #generation: Int32Array;
   readonly #version: Int32Array;
   readonly #length: Int32Array;
   readonly #weight: Float64Array;
+  readonly #owner: Uint32Array;
+  readonly #pinned: Uint8Array;
+  readonly #usedNs: Float64Array;
+  /** By queue row: its log plus one (0: none), and the node time of the newest arrival that it could not keep. */
+  readonly #logOf: Uint32Array;
+  readonly #missedNodeNs: Float64Array;
   readonly #enqueueNodeNs: Float64Array;
   readonly #waitNs: Float64Array;
   readonly #lengthBytes: Float64Array;
@@ -43,19 +62,25 @@ export class ArrivalPool {
   readonly #flowGeneration: Uint32Array;
   readonly #tcpSequence: Uint32Array;
   readonly #hasTcpSequence: Uint8Array;
-  /** [0] times no log was free. */
+  /** [0] arrivals that found no log, [1] logs taken from an idle queue. */
   readonly totals: Float64Array;
-  #hand = 0;
   #seed = 0x2545f491;
 
-  /** `logs` logs of `entries` arrivals each. */
-  constructor(arena: Arena, logs: number, entries: number) {
+  /** `logs` logs of `entries` arrivals each, for queue rows below `rows`. */
+  constructor(arena: Arena, logs: number, entries: number, rows: number, patience: LogPatience) {
     this.logs = logs;
     this.entries = entries;
+    this.#patience = patience;
     this.#state = arena.int32(logs);
+    this.#generation = arena.int32(logs);
     this.#version = arena.int32(logs);
     this.#length = arena.int32(logs);
     this.#weight = arena.float64(logs);
+    this.#owner = arena.uint32(logs);
+    this.#pinned = arena.uint8(logs);
+    this.#usedNs = arena.float64(logs);
+    this.#logOf = arena.uint32(rows);
+    this.#missedNodeNs = arena.float64(rows);
     this.#enqueueNodeNs = arena.float64(logs * entries);
     this.#waitNs = arena.float64(logs * entries);
     this.#lengthBytes = arena.float64(logs * entries);
@@ -64,34 +89,14 @@ export class ArrivalPool {
     this.#flowGeneration = arena.uint32(logs * entries);
     this.#tcpSequence = arena.uint32(logs * entries);
     this.#hasTcpSequence = arena.uint8(logs * entries);
-    this.totals = arena.float64(1);
+    this.totals = arena.float64(2);
   }
 
-  /** Takes a free log; -1 when all are in use (counted). */
-  take(): number {
-    for (let i = 0; i < this.logs; i++) {
-      const log = (this.#hand + i) % this.logs;
-      if (Atomics.load(this.#state, log) === FREE) {
-        this.#hand = (log + 1) % this.logs;
-        this.#state[log] = IN_USE;
-        this.#reset(log);
-        return log;
-      }
-    }
-    this.totals[0]++;
-    return -1;
-  }
-
-  #reset(log: number): void {
-    Atomics.add(this.#version, log, 1);
-    this.#length[log] = 0;
-    this.#weight[log] = 1;
-    Atomics.add(this.#version, log, 1);
-  }
-
-  /** Appends an arrival; when the log is full, halves it first. */
+  /** Appends an arrival to the log of queue `row`, which takes one if it has none and `mayTake` allows it. */
   append(
-    log: number,
+    row: number,
+    mayTake: boolean,
+    nowNs: number,
     enqueueNodeNs: number,
     waitNs: number,
     lengthBytes: number,
@@ -100,6 +105,14 @@ export class ArrivalPool {
     tcpSequence: number,
     hasTcpSequence: boolean,
   ): void {
+    if (this.#logOf[row] === 0 && mayTake) this.#take(row, nowNs);
+    const log = this.#logOf[row] - 1;
+    if (log < 0) {
+      this.totals[0]++;
+      this.#missedNodeNs[row] = enqueueNodeNs;
+      return;
+    }
+    this.#usedNs[log] = nowNs;
     if (this.#weight[log] > 1 && this.#random() >= 1 / this.#weight[log]) return;
     if (this.#length[log] === this.entries) this.#halve(log);
     const at = log * this.entries + this.#length[log];
@@ -114,6 +127,84 @@ export class ArrivalPool {
     Atomics.store(this.#length, log, this.#length[log] + 1);
   }
 
+  /** Log of the queue, -1 when it has none. */
+  logOf(row: number): number {
+    return this.#logOf[row] - 1;
+  }
+
+  /** How often the log has been taken: tells one use of it from another. */
+  generationOf(log: number): number {
+    return log < 0 ? 0 : this.#generation[log];
+  }
+
+  /** True when the queue has kept every arrival since node time `nodeNs`. */
+  isCompleteSince(row: number, nodeNs: number): boolean {
+    return this.#logOf[row] !== 0 && this.#missedNodeNs[row] < nodeNs;
+  }
+
+  /** An event has opened on the queue: its log is needed for longer. */
+  pin(row: number): void {
+    if (this.#logOf[row] !== 0) this.#pinned[this.#logOf[row] - 1] = 1;
+  }
+
+  /** The queue needs no log any more. */
+  release(row: number): void {
+    if (this.#logOf[row] === 0) return;
+    this.free(this.#logOf[row] - 1);
+    this.#logOf[row] = 0;
+  }
+
+  /** The row goes to another queue. */
+  forget(row: number): void {
+    this.release(row);
+    this.#missedNodeNs[row] = -Infinity;
+  }
+
+  /** Parts the queue from its log and returns it for handing over, -1 when it has none. */
+  detach(row: number): number {
+    const log = this.#logOf[row] - 1;
+    this.#logOf[row] = 0;
+    return log;
+  }
+
+  #take(row: number, nowNs: number): void {
+    let log = -1;
+    let idlest = 0;
+    for (let candidate = 0; candidate < this.logs; candidate++) {
+      const state = Atomics.load(this.#state, candidate);
+      if (state === FREE) {
+        log = candidate;
+        break;
+      }
+      if (state !== IN_USE) continue;
+      const idle = nowNs - this.#usedNs[candidate];
+      const patience = this.#pinned[candidate] === 1 ? this.#patience.pinnedNs : this.#patience.looseNs;
+      if (idle < patience || idle <= idlest) continue;
+      idlest = idle;
+      log = candidate;
+    }
+    if (log < 0) return;
+    if (idlest > 0 && this.#state[log] === IN_USE) this.#deprive(log);
+    Atomics.add(this.#generation, log, 1);
+    this.#state[log] = IN_USE;
+    this.#owner[log] = row;
+    this.#pinned[log] = 0;
+    this.#logOf[row] = log + 1;
+    Atomics.add(this.#version, log, 1);
+    this.#length[log] = 0;
+    this.#weight[log] = 1;
+    Atomics.add(this.#version, log, 1);
+  }
+
+  /** Takes a log from its idle queue, whose newest kept arrival is then its newest missed one. */
+  #deprive(log: number): void {
+    const owner = this.#owner[log];
+    const newest = this.#length[log] - 1;
+    if (newest >= 0) this.#missedNodeNs[owner] = this.#enqueueNodeNs[log * this.entries + newest];
+    this.#logOf[owner] = 0;
+    this.totals[1]++;
+  }
+
   /** Gives the log to the calm thread, which frees it. */
   handOver(log: number): void {
     Atomics.store(this.#state, log, HANDED_OVER);
@@ -124,9 +215,10 @@ export class ArrivalPool {
     Atomics.store(this.#state, log, FREE);
   }
 
-  /** Copies a log out; undefined when the hot thread kept rewriting it. */
-  copy(log: number): ArrivalLog | undefined {
+  /** Copies a log out; undefined when it has another owner by now, or the hot thread kept rewriting it. */
+  copy(log: number, generation: number): ArrivalLog | undefined {
     for (let attempt = 0; attempt < 8; attempt++) {
+      if (Atomics.load(this.#generation, log) !== generation) return undefined;
       const before = Atomics.load(this.#version, log);
       if ((before & 1) !== 0) continue;
       const length = Atomics.load(this.#length, log);
@@ -142,7 +234,8 @@ export class ArrivalPool {
         tcpSequence: this.#tcpSequence.slice(from, from + length),
         hasTcpSequence: this.#hasTcpSequence.slice(from, from + length),
       };
-      if (Atomics.load(this.#version, log) === before) return copied;
+      const isUnchanged = Atomics.load(this.#version, log) === before;
+      if (isUnchanged && Atomics.load(this.#generation, log) === generation) return copied;
     }
     return undefined;
   }

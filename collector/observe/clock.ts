@@ -13,6 +13,8 @@ const TWO_32 = 0x1_0000_0000;
 const OFFSET_WINDOW_NS = 60e9;
 /** A timestamp this far from where arrival time puts it means that the device clock was set or restarted. */
 const STEP_NS = 10e9;
+/** A node silent for so long may lose its row to another: invented node ids must not blind the table for good. */
+const IDLE_NS = 600e9;
 
 export class NodeTable {
   readonly keys: KeyTable;
@@ -33,7 +35,7 @@ export class NodeTable {
   readonly #windowStartNs: Float64Array;
 
   constructor(arena: Arena, capacity: number) {
-    this.keys = new KeyTable(arena, capacity, 2, Infinity);
+    this.keys = new KeyTable(arena, capacity, 2, IDLE_NS);
     const rows = this.keys.capacity;
     this.offsetNs = arena.float64(rows);
     this.newestNodeNs = arena.float64(rows);
@@ -66,9 +68,10 @@ export class NodeTable {
       }
       this.keys.wanted[0] = named ? batch.nodeId[hop] : 0;
       this.keys.wanted[1] = named ? 0 : sourceKey;
-      const row = this.keys.rowOf(nowNs);
+      const row = this.#rowOf(nowNs);
       batch.nodeRow[hop] = row;
       if (row === 0) continue;
+      batch.nodeGeneration[hop] = this.keys.generation[row];
       this.hops[row]++;
       batch.enqueueNodeNs[hop] = this.#nodeTime(batch, hop, row, reports.timestampWrapNs[report], nowNs);
     }
@@ -76,10 +79,29 @@ export class NodeTable {
       const id = reports.reporterNodeId[report];
       this.keys.wanted[0] = id;
       this.keys.wanted[1] = id !== 0 ? 0 : sourceKey;
-      const row = this.keys.rowOf(nowNs);
+      const row = this.#rowOf(nowNs);
       this.reports[row]++;
       this.lastReportNs[row] = nowNs;
     }
+  }
+
+  /** Row of the wanted key; one that comes from another node begins anew. */
+  #rowOf(nowNs: number): number {
+    const row = this.keys.rowOf(nowNs);
+    if (!this.keys.isNew) return row;
+    this.hops[row] = 0;
+    this.clockSteps[row] = 0;
+    this.reports[row] = 0;
+    this.lastReportNs[row] = 0;
+    this.newestNodeNs[row] = 0;
+    this.#lastArrivalNs[row] = 0;
+    return row;
+  }
+
+  /** Device time of a node time, ns: the same in every collector that hears the node. For the calm thread. */
+  deviceTimeNs(row: number, nodeNs: number): bigint {
+    const reference = (BigInt(this.#referenceWords[row * 2 + 1]) << 32n) | BigInt(this.#referenceWords[row * 2]);
+    return reference + BigInt(Math.round(nodeNs - this.#referenceNs[row]));
   }
 
   /** When the packet came in on the node's clock: its ingress stamp, or egress minus latency, or the arrival of the report. */

@@ -42,10 +42,11 @@ export class FlowTable {
 
   /** The 5-tuple of a row as numbers, or undefined when the row has meanwhile gone to another flow. For the calm thread. */
   flowAt(row: number, generation: number): FlowKey | undefined {
-    if (row === 0 || this.keys.generation[row] !== generation) return undefined;
+    const { keys } = this;
+    if (row === 0 || Atomics.load(keys.generation, row) !== generation) return undefined;
     const at = row * KEY_WORDS;
-    const words = this.keys.keys.slice(at, at + KEY_WORDS);
-    if (this.keys.generation[row] !== generation) return undefined;
+    const words = keys.keys.slice(at, at + KEY_WORDS);
+    if (Atomics.load(keys.generation, row) !== generation) return undefined;
     return {
       addresses: words,
       sourcePort: words[8] >>> 16,

@@ -1,9 +1,10 @@
 // Queues: one row per (node, egress interface, queue), the two-threshold machine that opens and closes congestion, and the
 // arrival log of a queue that is filling. Method: low and high threshold with build-up start, as in Arista LANZ and PrintQueue.
 //
-//   wait < floor ── wait >= open ──▶ OPENED ── 1 ms, 5 ms, 100 ms ──▶ GREW ── wait < close ──▶ CLOSED (observed)
+//   wait < floor ── wait >= open ──▶ OPENED ── 1, 5, 100 ms, each second ──▶ GREW ── wait < close ──▶ CLOSED (observed)
 //
-// Rule: only a report below the low threshold closes here. Silence is the calm thread's business and never means "over".
+// Rule: only a report below the low threshold closes here. Silence never means "over": the calm thread calls it so, and what comes
+// after a long one is another event. A report that comes late is evidence, and moves nothing.
 
 import { Edge, EDGE_WIDTH, EdgeKind } from '../edge.ts';
 import { FlowPart, Present, ReportFlag, type HopBatch } from '../hop.ts';
@@ -21,11 +22,17 @@ export interface QueueThresholds {
   floorWaitNs: number;
   /** The build-up cannot have begun earlier than this before the opening. */
   maxBuildUpNs: number;
+  /** After so long without a report, collector time, an open event is given up. */
+  timeoutAfterNs: number;
 }
 
 /** Ages of an open event at which the calm thread hears of it again: no longer micro, worth an early word, sustained. */
 const GROWTH_NS = [1e6, 5e6, 100e6] as const;
-const BASE_WINDOW_NS = 600e9;
+const GROWTH_REPEAT_NS = 1e9;
+/** A queue without reports for so long may lose its row to another. */
+const IDLE_NS = 600e9;
+/** A queue that stands for hours must not become its own normal: the least latency is held for one to two days. */
+const BASE_WINDOW_NS = 24 * 3600e9;
 
 export class QueueTable {
   readonly keys: KeyTable;
@@ -38,6 +45,8 @@ export class QueueTable {
   readonly lastWaitNs: Float64Array;
   readonly lastDepthBytes: Float64Array;
   readonly lastNodeNs: Float64Array;
+  /** Collector time of the newest report that told a wait, ns: silence is counted from here. */
+  readonly lastWaitSeenNs: Float64Array;
   /** Time above the low threshold, ns. */
   readonly congestedNs: Float64Array;
   readonly dropReports: Float64Array;
@@ -56,16 +65,15 @@ export class QueueTable {
   readonly #eventPeakDepthBytes: Float64Array;
   readonly #eventReports: Float64Array;
   readonly #eventDrops: Float64Array;
-  readonly #growth: Uint8Array;
-  /** Log of the queue plus one; 0 when it has none. */
-  readonly #log: Uint32Array;
+  readonly #nextGrowthNs: Float64Array;
+  readonly #toldPeakNs: Float64Array;
   readonly #thresholds: QueueThresholds;
   readonly #arrivals: ArrivalPool;
   readonly #edges: Ring;
   readonly #edge = new Float64Array(EDGE_WIDTH);
 
   constructor(arena: Arena, capacity: number, thresholds: QueueThresholds, arrivals: ArrivalPool, edges: Ring) {
-    this.keys = new KeyTable(arena, capacity, 3, Infinity);
+    this.keys = new KeyTable(arena, capacity, 4, IDLE_NS);
     const rows = this.keys.capacity;
     this.reports = arena.float64(rows);
     this.bytes = arena.float64(rows);
@@ -75,6 +83,7 @@ export class QueueTable {
     this.lastWaitNs = arena.float64(rows);
     this.lastDepthBytes = arena.float64(rows);
     this.lastNodeNs = arena.float64(rows);
+    this.lastWaitSeenNs = arena.float64(rows);
     this.congestedNs = arena.float64(rows);
     this.dropReports = arena.float64(rows);
     this.open = arena.uint8(rows);
@@ -91,8 +100,8 @@ export class QueueTable {
     this.#eventPeakDepthBytes = arena.float64(rows);
     this.#eventReports = arena.float64(rows);
     this.#eventDrops = arena.float64(rows);
-    this.#growth = arena.uint8(rows);
-    this.#log = arena.uint32(rows);
+    this.#nextGrowthNs = arena.float64(rows);
+    this.#toldPeakNs = arena.float64(rows);
     this.#thresholds = thresholds;
     this.#arrivals = arrivals;
     this.#edges = edges;
@@ -104,11 +113,33 @@ export class QueueTable {
       const present = batch.present[hop];
       if (batch.nodeRow[hop] === 0 || (present & Present.egressInterfaceId) === 0) continue;
       this.keys.wanted[0] = batch.nodeRow[hop];
-      this.keys.wanted[1] = batch.egressInterfaceId[hop];
-      this.keys.wanted[2] = (present & Present.queueId) !== 0 ? batch.queueId[hop] : 0;
+      this.keys.wanted[1] = batch.nodeGeneration[hop];
+      this.keys.wanted[2] = batch.egressInterfaceId[hop];
+      this.keys.wanted[3] = (present & Present.queueId) !== 0 ? batch.queueId[hop] : 0;
       const row = this.keys.rowOf(nowNs);
+      if (this.keys.isNew) this.#begin(row);
       this.#observeHop(batch, hop, row, nowNs);
     }
+  }
+
+  /** A row for a new queue, or one that belonged to another before. Counts of events go on, so that no two have one number. */
+  #begin(row: number): void {
+    this.#arrivals.forget(row);
+    this.open[row] = 0;
+    this.reports[row] = 0;
+    this.bytes[row] = 0;
+    this.latencyCounts.fill(0, row * LATENCY_BUCKETS, (row + 1) * LATENCY_BUCKETS);
+    this.latencySumNs[row] = 0;
+    this.peakWaitNs[row] = 0;
+    this.lastWaitNs[row] = 0;
+    this.lastNodeNs[row] = -Infinity;
+    this.lastWaitSeenNs[row] = 0;
+    this.congestedNs[row] = 0;
+    this.dropReports[row] = 0;
+    this.#baseNs[row] = Infinity;
+    this.#previousBaseNs[row] = Infinity;
+    this.#baseSinceNs[row] = -Infinity;
+    this.#emptyNodeNs[row] = -Infinity;
   }
 
   #observeHop(batch: HopBatch, hop: number, row: number, nowNs: number): void {
@@ -131,7 +162,7 @@ export class QueueTable {
     if (latencyNs >= 0) {
       this.latencyCounts[row * LATENCY_BUCKETS + latencyBucket(latencyNs)]++;
       this.latencySumNs[row] += latencyNs;
-      this.#learnBase(row, latencyNs, nowNs);
+      this.#learnBase(row, Math.min(latencyNs, r.emptyLatencyNs[report]), nowNs);
       waitNs = Math.max(waitNs, latencyNs - Math.min(this.#baseNs[row], this.#previousBaseNs[row]));
     }
     if (row === 0) return;
@@ -140,13 +171,9 @@ export class QueueTable {
     this.#step(row, batch.enqueueNodeNs[hop], waitNs, depthBytes, nowNs, batch, report);
   }
 
-  /** The queue's latency when empty: the least of the last ten to twenty minutes. */
+  /** The queue's latency when empty: the least of the last one to two days. */
   #learnBase(row: number, latencyNs: number, nowNs: number): void {
-    if (this.#baseSinceNs[row] === 0) {
-      this.#baseNs[row] = latencyNs;
-      this.#previousBaseNs[row] = Infinity;
-      this.#baseSinceNs[row] = nowNs;
-    } else if (nowNs - this.#baseSinceNs[row] > BASE_WINDOW_NS) {
+    if (nowNs - this.#baseSinceNs[row] > BASE_WINDOW_NS) {
       this.#previousBaseNs[row] = this.#baseNs[row];
       this.#baseNs[row] = latencyNs;
       this.#baseSinceNs[row] = nowNs;
@@ -164,43 +191,32 @@ export class QueueTable {
   ): void {
     const t = this.#thresholds;
     if (waitNs > this.peakWaitNs[row]) this.peakWaitNs[row] = waitNs;
-    const sinceLast = enqueueNs - this.lastNodeNs[row];
-    if (this.lastWaitNs[row] >= t.closeWaitNs && sinceLast > 0) {
+    if (this.open[row] === 1 && nowNs - this.lastWaitSeenNs[row] >= t.timeoutAfterNs) this.#giveUp(row);
+    this.lastWaitSeenNs[row] = nowNs;
+    const sinceLastNs = enqueueNs - this.lastNodeNs[row];
+    const isBelowFloor = waitNs < t.floorWaitNs && this.open[row] === 0;
+    if (!isBelowFloor) this.#logArrival(row, enqueueNs, waitNs, nowNs, batch, report);
+    if (sinceLastNs < 0) return;
+    if (this.lastWaitNs[row] >= t.closeWaitNs) {
       // The queue drains at most at line rate: beyond its own wait, silence proves no congestion.
-      this.congestedNs[row] += Math.min(sinceLast, this.lastWaitNs[row]);
+      this.congestedNs[row] += Math.min(sinceLastNs, this.lastWaitNs[row]);
     }
-    if (waitNs < t.floorWaitNs && this.open[row] === 0) {
+    if (isBelowFloor) {
       this.#emptyNodeNs[row] = enqueueNs;
-      if (this.#log[row] !== 0) this.#arrivals.free(this.#log[row] - 1);
-      this.#log[row] = 0;
-    } else this.#logArrival(row, enqueueNs, waitNs, batch, report);
-
-    if (this.open[row] === 0) {
-      if (waitNs >= t.openWaitNs) this.#openEvent(row, enqueueNs, waitNs, depthBytes, nowNs);
-    } else {
-      this.#eventReports[row]++;
-      if (waitNs > this.#eventPeakWaitNs[row]) {
-        this.#eventPeakWaitNs[row] = waitNs;
-        this.#eventPeakNodeNs[row] = enqueueNs;
-      }
-      if (depthBytes > this.#eventPeakDepthBytes[row]) this.#eventPeakDepthBytes[row] = depthBytes;
-      if (waitNs < t.closeWaitNs) this.#closeEvent(row, enqueueNs, nowNs);
-      else if (enqueueNs - this.#openedNodeNs[row] >= (GROWTH_NS[this.#growth[row]] ?? Infinity)) {
-        this.#growth[row]++;
-        this.#emit(EdgeKind.grew, row, enqueueNs, nowNs);
-      }
-    }
-    if (sinceLast > 0 || this.reports[row] === 1) this.lastNodeNs[row] = enqueueNs;
+      this.#arrivals.release(row);
+    } else if (this.open[row] === 1) this.#continueEvent(row, enqueueNs, waitNs, depthBytes);
+    else if (waitNs >= t.openWaitNs) this.#openEvent(row, enqueueNs, waitNs, depthBytes);
+    this.lastNodeNs[row] = enqueueNs;
     this.lastWaitNs[row] = waitNs;
     this.lastDepthBytes[row] = depthBytes;
   }
 
-  #logArrival(row: number, enqueueNs: number, waitNs: number, batch: HopBatch, report: number): void {
-    if (this.#log[row] === 0) this.#log[row] = this.#arrivals.take() + 1;
-    if (this.#log[row] === 0) return;
+  #logArrival(row: number, enqueueNs: number, waitNs: number, nowNs: number, batch: HopBatch, report: number): void {
     const r = batch.reports;
     this.#arrivals.append(
-      this.#log[row] - 1,
+      row,
+      this.open[row] === 0,
+      nowNs,
       enqueueNs,
       waitNs,
       r.packetLengthBytes[report],
@@ -211,7 +227,7 @@ export class QueueTable {
     );
   }
 
-  #openEvent(row: number, enqueueNs: number, waitNs: number, depthBytes: number, nowNs: number): void {
+  #openEvent(row: number, enqueueNs: number, waitNs: number, depthBytes: number): void {
     this.open[row] = 1;
     this.openCount[row]++;
     this.#openedNodeNs[row] = enqueueNs;
@@ -221,20 +237,47 @@ export class QueueTable {
     this.#eventPeakDepthBytes[row] = depthBytes;
     this.#eventReports[row] = 1;
     this.#eventDrops[row] = 0;
-    this.#growth[row] = 0;
-    this.#emit(EdgeKind.opened, row, enqueueNs, nowNs);
+    this.#nextGrowthNs[row] = GROWTH_NS[0];
+    this.#toldPeakNs[row] = waitNs;
+    // Evidence that lacks a part of the build-up would accuse whoever came last: none is better.
+    if (this.#arrivals.isCompleteSince(row, this.#buildUpNodeNs[row])) this.#arrivals.pin(row);
+    else this.#arrivals.release(row);
+    this.#emit(EdgeKind.opened, row, enqueueNs, this.#arrivals.logOf(row));
   }
 
-  #closeEvent(row: number, enqueueNs: number, nowNs: number): void {
+  #continueEvent(row: number, enqueueNs: number, waitNs: number, depthBytes: number): void {
+    this.#eventReports[row]++;
+    if (waitNs > this.#eventPeakWaitNs[row]) {
+      this.#eventPeakWaitNs[row] = waitNs;
+      this.#eventPeakNodeNs[row] = enqueueNs;
+    }
+    if (depthBytes > this.#eventPeakDepthBytes[row]) this.#eventPeakDepthBytes[row] = depthBytes;
+    if (waitNs < this.#thresholds.closeWaitNs) return this.#closeEvent(row, enqueueNs);
+    const ageNs = enqueueNs - this.#openedNodeNs[row];
+    const isOlder = ageNs >= this.#nextGrowthNs[row];
+    const isDeeper = ageNs >= GROWTH_NS[0] && this.#eventPeakWaitNs[row] >= 2 * this.#toldPeakNs[row];
+    if (!isOlder && !isDeeper) return;
+    if (isOlder) this.#nextGrowthNs[row] = nextGrowth(ageNs);
+    this.#toldPeakNs[row] = this.#eventPeakWaitNs[row];
+    this.#emit(EdgeKind.grew, row, enqueueNs, this.#arrivals.logOf(row));
+  }
+
+  #closeEvent(row: number, enqueueNs: number): void {
     this.open[row] = 0;
     this.#emptyNodeNs[row] = enqueueNs;
-    const log = this.#log[row] - 1;
-    this.#log[row] = 0;
+    const log = this.#arrivals.detach(row);
     if (log >= 0) this.#arrivals.handOver(log);
-    if (!this.#emit(EdgeKind.closed, row, enqueueNs, nowNs, log) && log >= 0) this.#arrivals.free(log);
+    if (!this.#emit(EdgeKind.closed, row, enqueueNs, log) && log >= 0) this.#arrivals.free(log);
   }
 
-  #emit(kind: number, row: number, lastNs: number, nowNs: number, log = this.#log[row] - 1): boolean {
+  /** Ends an event that nobody has heard of for too long; the calm thread has done the same on its side. */
+  #giveUp(row: number): void {
+    this.open[row] = 0;
+    this.lastWaitNs[row] = 0;
+    this.#arrivals.release(row);
+  }
+
+  #emit(kind: number, row: number, lastNs: number, log: number): boolean {
     const e = this.#edge;
     e[Edge.kind] = kind;
     e[Edge.queueRow] = row;
@@ -248,10 +291,15 @@ export class QueueTable {
     e[Edge.log] = log;
     e[Edge.dropReports] = this.#eventDrops[row];
     e[Edge.openCount] = this.openCount[row];
-    e[Edge.lastWaitNs] = this.lastWaitNs[row];
-    e[Edge.arrivedNs] = nowNs;
+    e[Edge.logGeneration] = this.#arrivals.generationOf(log);
     return this.#edges.push(e);
   }
+}
+
+/** The age at which an event of this age is told of again. */
+function nextGrowth(ageNs: number): number {
+  for (const step of GROWTH_NS) if (ageNs < step) return step;
+  return (Math.floor(ageNs / GROWTH_REPEAT_NS) + 1) * GROWTH_REPEAT_NS;
 }
 
 /** Time in the node, ns: as reported, or egress minus ingress modulo the wrap; -1 when neither is known or the stamps contradict. */

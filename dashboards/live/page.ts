@@ -54,12 +54,17 @@ function card(incident: Incident): string {
 <span>${SEVERITY[incident.severity]}</span></h3>
 <p>From ${time(incident.openedAt)} to ${incident.state === 'closed' ? time(incident.events.at(-1)?.lastSeen ?? incident.updatedAt) : 'now'}:
 ${incident.eventCount} event${incident.eventCount === 1 ? '' : 's'}, packets waited up to <b>${micros(incident.peakWaitNs)}</b>${depth}.
-The verdict is <b>${Math.round(incident.confidence * 100)} %</b> sure; ${(incident.evidence.reportLossRatio * 100).toFixed(1)} % of this node's reports were lost.</p>
+The verdict is <b>${Math.round(incident.confidence * 100)} %</b> sure; ${lossOf(incident)}</p>
 <div class="t"><table><caption>Caused by</caption><tr><th>workload</th><th>build-up</th><th>flows</th></tr>${culprits.join('')}</table>
 <table><caption>Suffered</caption><tr><th>workload</th><th>towards</th><th>p99 wait</th><th>budget</th></tr>${victims.join('') || '<tr><td colspan="4">nobody else</td></tr>'}</table></div>
 <p class="plan"><b>${escapeHtml(incident.plan.action)}</b> ${escapeHtml(incident.plan.targets.join(', '))}: ${escapeHtml(incident.plan.why)}.
 Expected: ${escapeHtml(incident.plan.expectedEffect)}.</p>
 <p><a href="/api/v1/incidents/${escapeHtml(incident.id)}">${escapeHtml(incident.id)}</a></p></article>`;
+}
+
+function lossOf({ evidence }: Incident): string {
+  if (evidence.reportLossRatio === null) return 'this exporter does not count its reports.';
+  return `${(evidence.reportLossRatio * 100).toFixed(1)} % of its reports were lost.`;
 }
 
 function name(who: { namespace: string; workload: string }): string {
