@@ -1,0 +1,32 @@
+// Arrival logs written by hand.
+
+import type { Owner } from '../../collector/event.ts';
+import type { ArrivalLog } from '../../collector/memory/arrivals.ts';
+
+export interface HandMadeArrival {
+  atNs: number;
+  flow: number;
+  waitNs?: number;
+  bytes?: number;
+  weight?: number;
+  /** Given for TCP. */
+  sequence?: number;
+}
+
+export function logOf(arrivals: readonly HandMadeArrival[]): ArrivalLog {
+  return {
+    length: arrivals.length,
+    enqueueNodeNs: Float64Array.from(arrivals, (a) => a.atNs),
+    waitNs: Float64Array.from(arrivals, (a) => a.waitNs ?? 0),
+    lengthBytes: Float64Array.from(arrivals, (a) => a.bytes ?? 1500),
+    weight: Float64Array.from(arrivals, (a) => a.weight ?? 1),
+    flowRow: Uint32Array.from(arrivals, (a) => a.flow),
+    flowGeneration: Uint32Array.from(arrivals, () => 2),
+    tcpSequence: Uint32Array.from(arrivals, (a) => (a.sequence ?? 0) >>> 0),
+    hasTcpSequence: Uint8Array.from(arrivals, (a) => (a.sequence === undefined ? 0 : 1)),
+  };
+}
+
+export function workload(name: string, kind: Owner['kind'] = 'workload'): Owner {
+  return { kind, namespace: 'shop', workload: name, confidence: kind === 'unknown' ? 0 : 0.9 };
+}

@@ -1,0 +1,69 @@
+// The confidence falls with every kind of missing evidence, and never rises above what the evidence carries.
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { confidenceOf, normalCdf, type Doubt } from '../../../collector/diagnose/confidence.ts';
+
+const SURE: Doubt = {
+  shares: [0.8, 0.1, 0.1],
+  effectiveReports: 200,
+  reportedRatio: 1,
+  coverage: 1,
+  identifiedShare: 1,
+  reportLossRatio: 0,
+};
+
+it('is near one for a clear culprit with everything seen, and zero for nothing', () => {
+  expect(confidenceOf(SURE)).toBeGreaterThan(0.99);
+  expect(confidenceOf({ ...SURE, shares: [] })).toBe(0);
+  expect(confidenceOf({ ...SURE, effectiveReports: 0 })).toBe(0);
+});
+
+it('is little for one report of a port whose traffic is not known, and a coin for two equal shares', () => {
+  expect(confidenceOf({ ...SURE, shares: [1], effectiveReports: 1, reportedRatio: null, coverage: null })).toBeLessThan(0.8);
+  expect(confidenceOf({ ...SURE, shares: [0.51, 0.49], effectiveReports: 2, reportedRatio: null })).toBeLessThan(0.6);
+});
+
+it('at half of the reports lost a clear culprit is still named, and less surely', () => {
+  const half = confidenceOf({ ...SURE, reportedRatio: 0.5, reportLossRatio: 0.5 });
+  expect(half).toBeGreaterThan(0.6);
+  expect(half).toBeLessThan(confidenceOf(SURE));
+});
+
+describe('never rises', () => {
+  const doubt = fc.record({
+    shares: fc.tuple(fc.double({ min: 0.5, max: 1, noNaN: true })).map(([first]) => [first, 1 - first]),
+    effectiveReports: fc.double({ min: 1, max: 1000, noNaN: true }),
+    reportedRatio: fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: null }),
+    coverage: fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: null }),
+    identifiedShare: fc.double({ min: 0, max: 1, noNaN: true }),
+    reportLossRatio: fc.double({ min: 0, max: 1, noNaN: true }),
+  });
+  const worse: [string, (d: Doubt) => Doubt][] = [
+    ['with report loss', (d) => ({ ...d, reportLossRatio: Math.min(1, (d.reportLossRatio ?? 0) + 0.2) })],
+    ['with less coverage', (d) => ({ ...d, coverage: (d.coverage ?? 1) * 0.7 })],
+    ['with less identity', (d) => ({ ...d, identifiedShare: d.identifiedShare * 0.7 })],
+    ['with fewer packets reported', (d) => ({ ...d, reportedRatio: (d.reportedRatio ?? 0) * 0.7 })],
+  ];
+  it.each(worse)('%s', (_name, make) => {
+    fc.assert(
+      fc.property(doubt, (d) => {
+        const before = confidenceOf(d);
+        expect(before).toBeGreaterThanOrEqual(0);
+        expect(before).toBeLessThanOrEqual(1);
+        expect(confidenceOf(make(d))).toBeLessThanOrEqual(before + 1e-9);
+      }),
+    );
+  });
+});
+
+it('the normal distribution is right to seven digits', () => {
+  for (const [x, p] of [
+    [0, 0.5],
+    [1, 0.8413447461],
+    [-1.96, 0.0249978951],
+    [3, 0.998650102],
+  ]) {
+    expect(normalCdf(x)).toBeCloseTo(p, 6);
+  }
+});

@@ -1,0 +1,141 @@
+// The life of an event on the calm side: open, silent, closed, timed out; and what happens when an edge is lost on the way.
+
+import { beforeEach, describe, expect, it } from 'vitest';
+import { Edge, EDGE_WIDTH, EdgeKind } from '../../../collector/edge.ts';
+import { CongestionDiagnosis } from '../../../collector/diagnose/congestion.ts';
+import type { CongestionEvent } from '../../../collector/event.ts';
+import { logOf, workload } from '../../support/arrivals.ts';
+
+const SECOND = 1e9;
+let edges: Float64Array[];
+let seen: CongestionEvent[];
+let lastWaitSeenNs: number;
+let hot: { open: boolean; openCount: number };
+let log: ReturnType<typeof logOf> | undefined;
+let freed: number[];
+let diagnosis: CongestionDiagnosis;
+
+function push(kind: number, openCount: number, changes: Partial<Record<keyof typeof Edge, number>> = {}): void {
+  const edge = new Float64Array(EDGE_WIDTH);
+  const values = {
+    kind,
+    queueRow: 5,
+    openedNodeNs: 1000,
+    peakNodeNs: 2000,
+    lastNodeNs: 3000,
+    peakWaitNs: 60_000,
+    reports: 3,
+    log: 7,
+    openCount,
+    ...changes,
+  };
+  for (const [name, value] of Object.entries(values)) edge[Edge[name as keyof typeof Edge]] = value;
+  edges.push(edge);
+  hot = { open: kind !== EdgeKind.closed, openCount };
+}
+
+beforeEach(() => {
+  [edges, seen, freed] = [[], [], []];
+  lastWaitSeenNs = 0;
+  log = logOf(Array.from({ length: 20 }, (_, i) => ({ atNs: 100 * i, flow: 1, waitNs: 60_000 })));
+  diagnosis = new CongestionDiagnosis(
+    {
+      nextEdge: (record) => {
+        const edge = edges.shift();
+        if (edge !== undefined) record.set(edge);
+        return edge !== undefined;
+      },
+      copyLog: () => log,
+      freeLog: (l) => freed.push(l),
+      queueOf: () => ({ node: 'leaf-1', nodeId: 1, interface: '3', interfaceId: 3, queue: 0 }),
+      lastWaitSeenNs: () => lastWaitSeenNs,
+      isOpen: (_row, openCount) => hot.open && hot.openCount === openCount,
+      portBytesPerNs: () => 0,
+      sharesPort: () => false,
+      nodeOffsetNs: () => 0,
+      deviceTimeNs: (_row, nodeNs) => BigInt(nodeNs),
+      flowAt: () => ({ addresses: new Uint32Array(8), sourcePort: 1, destinationPort: 2, protocol: 17, vni: undefined }),
+      ownerAt: (_words, offset) => workload(offset === 0 ? 'sender' : 'receiver'),
+      reportLossOf: () => 0,
+      iso: (ns) => `t${ns}`,
+    },
+    { budgetNs: 1e6, silentAfterNs: 2 * SECOND, timeoutAfterNs: 60 * SECOND },
+    (event) => seen.push(structuredClone(event)),
+  );
+});
+const states = (): string[] => seen.map((event) => event.state);
+
+it('opens, grows, closes as observed, and gives the log back', () => {
+  push(EdgeKind.opened, 1);
+  diagnosis.poll(0.02 * SECOND);
+  push(EdgeKind.grew, 1, { lastNodeNs: 2e6 });
+  push(EdgeKind.closed, 1, { lastNodeNs: 6e6 });
+  diagnosis.poll(0.04 * SECOND);
+  expect(seen.map((e) => [e.state, e.kind])).toEqual([
+    ['open', 'microburst'],
+    ['open', 'congestion'],
+    ['closed', 'congestion'],
+  ]);
+  expect(seen[2].end).toEqual({ kind: 'observed', earliest: 't6000000', latest: 't6000000' });
+  expect(seen[2].culprits[0].workload).toBe('sender');
+  expect(new Set(seen.map((event) => event.id)).size).toBe(1);
+  expect(freed).toEqual([7]);
+});
+
+it('silence is told and never called over; long silence is a timeout with both bounds', () => {
+  push(EdgeKind.opened, 1);
+  diagnosis.poll(0.02 * SECOND);
+  diagnosis.poll(1.9 * SECOND);
+  diagnosis.poll(2.1 * SECOND);
+  diagnosis.poll(59 * SECOND);
+  expect(states()).toEqual(['open', 'silent']);
+  lastWaitSeenNs = 59.5 * SECOND;
+  diagnosis.poll(60 * SECOND);
+  expect(states()).toEqual(['open', 'silent', 'open']);
+  diagnosis.poll(62 * SECOND);
+  diagnosis.poll(119.6 * SECOND);
+  expect(states()).toEqual(['open', 'silent', 'open', 'silent', 'closed']);
+  expect(seen[4].end).toEqual({ kind: 'timeout', earliest: 't3000', latest: `t${119.6 * SECOND}` });
+});
+
+it('a lost closing edge leaves nothing open: the shared table says that it is over', () => {
+  push(EdgeKind.opened, 1);
+  diagnosis.poll(0.02 * SECOND);
+  hot.open = false;
+  lastWaitSeenNs = 0.03 * SECOND;
+  diagnosis.poll(0.04 * SECOND);
+  expect(states()).toEqual(['open']);
+  diagnosis.poll(0.06 * SECOND);
+  expect(states()).toEqual(['open', 'closed']);
+  expect(seen[1].end).toMatchObject({ kind: 'observed', earliest: 't3000' });
+});
+
+it('the next event on the queue closes one whose closing edge was lost', () => {
+  push(EdgeKind.opened, 1);
+  push(EdgeKind.opened, 2, { openedNodeNs: 9e6, lastNodeNs: 9e6 });
+  diagnosis.poll(0.02 * SECOND);
+  expect(seen.map((e) => [e.state, e.start])).toEqual([
+    ['open', 't1000'],
+    ['closed', 't1000'],
+    ['open', 't9000000'],
+  ]);
+  expect(seen[1].end!.latest).toBe('t9000000');
+});
+
+describe('evidence', () => {
+  it('that cannot be read leaves what was found before', () => {
+    push(EdgeKind.opened, 1);
+    diagnosis.poll(0.02 * SECOND);
+    log = undefined;
+    push(EdgeKind.closed, 1);
+    diagnosis.poll(0.04 * SECOND);
+    expect(seen[1].culprits).toEqual(seen[0].culprits);
+    expect(seen[1].confidence).toBe(seen[0].confidence);
+  });
+
+  it('that was never kept accuses nobody', () => {
+    push(EdgeKind.opened, 1, { log: -1 });
+    diagnosis.poll(0.02 * SECOND);
+    expect(seen[0]).toMatchObject({ culprits: [], victims: [], confidence: 0, evidence: { effectiveReports: 0 } });
+  });
+});

@@ -1,0 +1,42 @@
+// Who suffered: workloads with delayed packets, and not those who made the delay.
+
+import { expect, it } from 'vitest';
+import { victimsOf } from '../../../collector/diagnose/victim.ts';
+import type { Culprit } from '../../../collector/event.ts';
+import { logOf, workload, type HandMadeArrival } from '../../support/arrivals.ts';
+
+const BUDGET_NS = 1e6;
+const names = ['', 'bully', 'patient', 'lucky', 'stranger'];
+const culprits: Culprit[] = [
+  { namespace: 'shop', workload: 'bully', kind: 'workload', buildUpShare: 0.9, buildUpBytes: 1, flows: 1 },
+];
+
+function victims(arrivals: HandMadeArrival[], loss = 0) {
+  const log = logOf(arrivals);
+  const ownerOf = (i: number) => (log.flowRow[i] === 4 ? workload('x', 'unknown') : workload(names[log.flowRow[i]]));
+  return victimsOf(log, 0, loss, BUDGET_NS, culprits, ownerOf, () => workload('db'));
+}
+const packets = (flow: number, count: number, waitNs: number): HandMadeArrival[] =>
+  Array.from({ length: count }, (_, i) => ({ atNs: i * 1000, flow, waitNs }));
+
+it('are named with their waits, worst first, with where they were going; the cause, the unharmed and the unknown are not', () => {
+  const found = victims([
+    ...packets(1, 100, 900_000),
+    ...packets(2, 10, 600_000),
+    ...packets(3, 50, 20_000),
+    ...packets(4, 50, 900_000),
+  ]);
+  expect(found).toMatchObject([
+    { workload: 'patient', towards: 'shop/db', delayedPackets: 10, excessWaitP99Ns: 600_000, budgetUse: 0.6 },
+  ]);
+});
+
+it('a single delayed packet is no victim, a few of a sparse flow are', () => {
+  expect(victims(packets(2, 1, 600_000))).toEqual([]);
+  expect(victims(packets(2, 3, 600_000))).toHaveLength(1);
+});
+
+it('what lies before the build-up does not count, and lost reports are made up for', () => {
+  expect(victims(packets(2, 20, 600_000).map((a) => ({ ...a, atNs: -1 })))).toEqual([]);
+  expect(victims(packets(2, 10, 600_000), 0.5)[0].delayedPackets).toBe(20);
+});
