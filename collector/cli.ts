@@ -25,6 +25,7 @@ program
     const collector = await startCollector(configOf(options.config), jsonLog());
     await interrupted();
     await collector.stop();
+    end();
   });
 
 program
@@ -34,7 +35,8 @@ program
   .option('--http-port <port>', 'port of the page and the API; 0 takes any free one', wholeNumber, 9733)
   .option('--seconds <number>', 'stop after so many seconds; 0 runs until Ctrl-C', wholeNumber, 0)
   .action(async (options: { seed: number; httpPort: number; seconds: number }) => {
-    await runDemo(options, plainLog(), (text) => process.stdout.write(`${text}\n`), interrupted());
+    await runDemo(options, plainLog(), (text) => writeLine(1, text), interrupted());
+    end();
   });
 
 program
@@ -47,6 +49,7 @@ program
     fabric.start();
     await interrupted();
     await fabric.stop();
+    end();
   });
 
 program
@@ -91,6 +94,11 @@ program.parseAsync().catch((error: unknown) => {
   process.exitCode = 1;
 });
 
+/** All parts have stopped; a request that some server leaves unanswered must not keep the process. */
+function end(): never {
+  process.exit(0);
+}
+
 function configOf(path: string | undefined): Config {
   return path === undefined ? parseConfig('') : loadConfig(path);
 }
@@ -132,10 +140,14 @@ function interrupted(): Promise<void> {
 
 function jsonLog(): Log {
   const logger = pino({ name: 'hopscope' });
-  return { notice: (message) => logger.warn(message), error: (message) => logger.error(message) };
+  return {
+    info: (message) => logger.info(message),
+    notice: (message) => logger.warn(message),
+    error: (message) => logger.error(message),
+  };
 }
 
 function plainLog(): Log {
   const say = (message: string): void => writeLine(2, `hopscope: ${message}`);
-  return { notice: say, error: say };
+  return { info: say, notice: say, error: say };
 }

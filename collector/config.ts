@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import ipaddr from 'ipaddr.js';
-import { parseDocument } from 'yaml';
+import { parseDocument, type Document } from 'yaml';
 import { z } from 'zod';
 
 const isAddress = (text: string): boolean => ipaddr.isValid(text);
@@ -16,8 +16,8 @@ const textOf = (form: string, isRight: (text: string) => boolean) =>
 const address = textOf('an IPv4 or IPv6 address, like 127.0.0.1', isAddress);
 const cidr = textOf('an address or a CIDR, like 10.244.1.17 or 10.244.0.0/16', isCidr);
 const port = z.number().int().min(0).max(65_535);
-const isHttpUrl = (text: string): boolean => /^https?:\/\//.test(text) && URL.canParse(text);
-const httpUrl = textOf('a URL that begins with http:// or https://', isHttpUrl);
+const isHttpUrl = (text: string): boolean => /^https?:\/\/[^@]+$/.test(text) && URL.canParse(text);
+const httpUrl = textOf('a URL that begins with http:// or https://, without credentials in it', isHttpUrl);
 const isDuration = (text: string): boolean => /^\d+(\.\d+)?(ns|us|ms|s|m|h)$/.test(text);
 const duration = textOf('a number with a unit, like 50us, 10ms or 60s', isDuration).transform(nanosecondsOf);
 const isBitRate = (text: string): boolean => /^\d+(\.\d+)?[MG]$/.test(text);
@@ -57,6 +57,7 @@ const schema = z.strictObject({
         .number()
         .int()
         .positive()
+        .max(1024 * 1024 * 1024)
         .default(16 * 1024 * 1024),
       sources: z.array(source).default([]),
     })
@@ -64,12 +65,16 @@ const schema = z.strictObject({
   nodes: z
     .array(
       z.strictObject({
-        id: z.number().int().min(0).max(0xffff_ffff),
+        id: z.number().int().min(1).max(0xffff_ffff),
         name: z.string().min(1),
-        interfaces: z.record(z.string().regex(/^\d+$/, 'must be an interface number'), z.string()).default({}),
+        interfaces: z
+          .record(z.string().regex(/^\d+$/), z.string().min(1))
+          .refine((names) => areDistinct(Object.values(names)), 'must not use one name twice')
+          .default({}),
       }),
     )
-    .refine((nodes) => areDistinct(nodes.map((node) => node.id)), 'must not name one id twice')
+    .refine((nodes) => areDistinct(nodes.map((node) => node.id)), 'must not list one id twice')
+    .refine((nodes) => areDistinct(nodes.map((node) => node.name)), 'must not use one name twice')
     .default([]),
   inventory: z.array(z.strictObject({ address: cidr, namespace: z.string().min(1), workload: z.string().min(1) })).default([]),
   kubernetes: z.strictObject({ kubeconfig: z.string().optional() }).optional(),
@@ -117,6 +122,7 @@ const schema = z.strictObject({
       expiry: duration.default(60e9),
       settle: duration.default(5e9),
     })
+    .refine((r) => r.expiry >= 2 * r.settle, { path: ['expiry'], message: 'must be at least twice settle' })
     .prefault({}),
   store: z.strictObject({ path: z.string().min(1).default('hopscope-data/hopscope.db') }).prefault({}),
   limits: z
@@ -149,11 +155,20 @@ export function parseConfig(text: string, origin = 'configuration'): Config {
   if (document.errors.length > 0) {
     throw new ConfigError(document.errors.map((error) => `${origin}: ${error.message.split('\n')[0]}`));
   }
-  const raw: unknown = document.toJS() ?? {};
+  const raw = plainOf(document, origin) ?? {};
   const result = schema.safeParse(raw, { error: formOf });
   const problems = [...(result.error?.issues.flatMap((issue) => problemsOf(issue)) ?? []), ...crossCheck(raw)];
   if (!result.success || problems.length > 0) throw new ConfigError(problems);
   return Object.freeze(result.data);
+}
+
+/** The document as plain values. Throws ConfigError for what only shows now, like an alias to nothing. */
+function plainOf(document: Document.Parsed, origin: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw new ConfigError([`${origin}: ${(error as Error).message.split('\n')[0]}`]);
+  }
 }
 
 /** Reads the file at `path`. Throws ConfigError when it cannot be read or used. */
@@ -184,6 +199,9 @@ export function readSecrets(config: Config): Secrets {
     const where = reference.env === undefined ? `${path}.file: ${reference.file}` : `${path}.env: variable ${reference.env}`;
     if (value === undefined) problems.push(`${where} is not set or cannot be read`);
     else if (value.length < minLength) problems.push(`${where} must hold at least ${minLength} characters`);
+    else if (value.startsWith('whsec_') && !/^whsec_[A-Za-z0-9+/]+={0,2}$/.test(value)) {
+      problems.push(`${where} must be whsec_ and base64, or begin otherwise`);
+    }
     return value ?? '';
   };
   const secrets: Secrets = {
@@ -240,6 +258,7 @@ function problemsOf(issue: z.core.$ZodIssue): string[] {
 /** The accepted form, for problems that have no sentence of their own. */
 function formOf(issue: z.core.$ZodRawIssue): string | undefined {
   if (issue.code === 'invalid_type') return `must be ${issue.input === undefined ? 'given, as' : 'of type'} ${issue.expected}`;
+  if (issue.code === 'invalid_key') return 'must have a number as its key, like "1"';
   if (issue.code === 'too_big') return `must be at most ${issue.maximum}${SIZE_OF[issue.origin] ?? ''}`;
   if (issue.code === 'invalid_value') return `must be one of ${issue.values.join(', ')}`;
   if (issue.code !== 'too_small') return undefined;

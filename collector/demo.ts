@@ -42,6 +42,7 @@ export async function runDemo(
   stopped: Promise<void>,
 ): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'hopscope-demo-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const scenario = noisyBackup();
   const shown = new Map<string, number>();
   const collector = await startCollector(scenarioConfig(scenario, join(folder, 'demo.db'), options.httpPort), log, (incident) => {
@@ -72,14 +73,15 @@ export async function runDemo(
         `${queues.keys.totals[0]} queues watched, ${open} incident${open === 1 ? '' : 's'} open`,
     );
   }, 2000);
-  const over = options.seconds === 0 ? stopped : Promise.race([stopped, delay(options.seconds * 1000)]);
-  await over;
+  await (options.seconds === 0 ? stopped : Promise.race([stopped, delay(options.seconds * 1000)]));
   clearInterval(progress);
   await fabric.stop();
   await collector.stop();
-  rmSync(folder, { recursive: true, force: true });
   say('stopped.');
 }
+
+/** Smaller shares of a build-up are not worth telling. */
+const MIN_TOLD_SHARE = 0.01;
 
 /** An incident worth a story: events have closed, so culprits and victims are final for them. */
 function isTelling(incident: Incident): boolean {
@@ -98,7 +100,10 @@ function describe(incident: Incident): string {
     `  where     ${queue.node}, interface ${queue.interface}, queue ${queue.queue}`,
     `  when      ${event.start} to ${event.end?.latest ?? 'now'} (${micros(event.durationNs)})`,
     `  how bad   packets waited up to ${micros(event.peakWaitNs)}${depth}`,
-    `  caused by ${incident.culprits.map((c) => `${c.namespace}/${c.workload} ${share(c.buildUpShare)}`).join(', ')}`,
+    `  caused by ${incident.culprits
+      .filter((c, i) => i === 0 || c.buildUpShare >= MIN_TOLD_SHARE)
+      .map((c) => `${c.namespace}/${c.workload} ${share(c.buildUpShare)}`)
+      .join(', ')}`,
     `  suffered  ${incident.victims.map((v) => `${v.namespace}/${v.workload} (p99 ${micros(v.excessWaitP99Ns)}, ${share(v.budgetUse)} of its budget)`).join(', ')}`,
     `  how sure  ${share(incident.confidence)}; ${share(incident.evidence.reportLossRatio ?? 0)} of the reports lost, ${share(incident.evidence.coverage ?? 1)} of the octets seen`,
     `  plan      ${incident.plan.action} ${incident.plan.targets.join(', ')} (only observed: nothing is done)`,

@@ -41,8 +41,9 @@ export function incidentPoints(incident: Incident, change: IncidentChange): Poin
         interface: incident.queue.interface,
         queue: String(incident.queue.queue),
         change,
-        namespace: culprit?.namespace ?? 'unknown',
-        workload: culprit?.workload ?? 'unknown',
+        // A tag without a value is refused by the server; nodes have no namespace.
+        namespace: culprit?.namespace || 'none',
+        workload: culprit?.workload || 'unknown',
       },
       fields: {
         id: incident.id,

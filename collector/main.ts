@@ -1,7 +1,5 @@
 // Wiring only: configuration in, parts built in the order of the data, parts stopped in reverse order.
 
-import { dirname, extname, join } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import { sendWebhook } from '../alerts/remediation/actions/webhook.ts';
 import { linkAlerts } from '../alerts/remediation/alertmanager.ts';
 import { WebhookDelivery } from '../alerts/remediation/delivery.ts';
@@ -18,7 +16,7 @@ import { PrometheusExposition } from './expose/prometheus.ts';
 import { Identify } from './identify/identify.ts';
 import { Inventory } from './identify/inventory.ts';
 import { KubernetesOwners } from './identify/kubernetes.ts';
-import type { IngestMessage, IngestThreadData } from './ingest-thread.ts';
+import { IngestSupervisor } from './ingest-supervisor.ts';
 import { kernelDropsOf } from './ingest/kernel-drops.ts';
 import { incidentPoints, queuePoints } from './influx-points.ts';
 import { measure, PeakWaits } from './measurements.ts';
@@ -30,8 +28,9 @@ import { VERSION } from './version.ts';
 const POLL_MS = 20;
 const SLOW_MS = 1000;
 
-/** Where the parts say what happened: `notice` for something odd or new, `error` when data is lost or somebody must act. */
+/** Where the parts say what happened: `notice` for something odd, `error` when data is lost or somebody must act. */
 export interface Log {
+  info: (message: string) => void;
   notice: (message: string) => void;
   error: (message: string) => void;
 }
@@ -65,8 +64,16 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
 
     const outbox = new Outbox(endpoints.length === 0 ? ':memory:' : config.store.path);
     stops.push(() => outbox.close());
-    const delivery = new WebhookDelivery({ endpoints, outbox, send: sendWebhook, now: () => Date.now(), notice: log.notice });
+    const delivery: WebhookDelivery = new WebhookDelivery({
+      endpoints,
+      outbox,
+      send: sendWebhook,
+      onDelivered: (event) => remediation.onDelivered(event),
+      now: () => Date.now(),
+      notice: log.notice,
+    });
     stops.push(() => delivery.stop());
+    let lostEvents = 0;
     const remediation = new Remediation({
       mode: config.remediation.mode,
       minSeverity: config.remediation.minSeverity,
@@ -78,12 +85,21 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
         const row = diagnosis.queueRowOf(incident.queue);
         return row === undefined
           ? undefined
-          : { atNs: nowNs(), congestedNs: state.queues.congestedNs[row], reports: state.queues.reports[row] };
+          : {
+              atNs: nowNs(),
+              congestedNs: state.queues.congestedNs[row],
+              openings: state.queues.openCount[row],
+              reports: state.queues.reports[row],
+            };
       },
       nowUnixMs: () => Date.now(),
       onStored: (evicted) => {
         if (evicted !== undefined) delivery.countEvicted(evicted);
         delivery.wake();
+      },
+      onLost: (reason) => {
+        lostEvents++;
+        if (lostEvents === 1) log.error(`a webhook event could not be stored (${reason}); what is lost is counted`);
       },
     });
 
@@ -113,9 +129,10 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
         notice: log.notice,
       });
 
-    const ingest = await startIngest(config, state, timeline, log);
+    const shared = { capacity: capacityOf(config), thresholds: thresholdsOf(config), buffer: state.buffer };
+    const ingest = await IngestSupervisor.start({ ...shared, ingest: config.ingest, epochUnixMs: timeline.epochUnixMs }, log);
     stops.push(() => ingest.stop());
-    log.notice(`listening for telemetry reports on UDP ${config.ingest.address} port ${ingest.port}`);
+    log.info(`listening for telemetry reports on UDP ${config.ingest.address} port ${ingest.port}`);
     if (ingest.receiveBufferBytes < config.ingest.receiveBufferBytes) {
       log.notice(
         `the kernel gave ${ingest.receiveBufferBytes} of ${config.ingest.receiveBufferBytes} octets of receive buffer; ` +
@@ -143,12 +160,16 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
           return endpoints.map(({ name }) => ({ labels: { endpoint: name }, value: pending.get(name) ?? 0 }));
         },
         webhookAttempts: () => pairs(delivery.attempts, 'result'),
-        webhookDead: () => pairs(delivery.dead, 'reason'),
-        ingestUp: () => ingest.up(),
+        webhookDead: () => [
+          ...pairs(delivery.dead, 'reason'),
+          ...(lostEvents === 0 ? [] : [{ labels: { endpoint: 'any', reason: 'store-failed' }, value: lostEvents }]),
+        ],
+        ingestUp: () => ingest.isUp,
+        ingestRestarts: () => ingest.restarts,
         receiveBuffer: () => ({ asked: config.ingest.receiveBufferBytes, given: ingest.receiveBufferBytes }),
       }),
     );
-    const notReady = (): string[] => (ingest.up() ? [] : ['the ingest thread does not listen']);
+    const notReady = (): string[] => (ingest.isUp ? [] : ['the ingest thread does not listen']);
     const http = await HttpServer.open({
       ...config.http,
       token: secrets.httpToken,
@@ -166,6 +187,7 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
     if (kubernetes !== undefined) stops.push(() => kubernetes.stop());
     influx?.start();
     if (influx !== undefined) stops.push(() => influx.stop());
+    remediation.start();
     delivery.start();
     const fast = setInterval(() => diagnosis.poll(nowNs()), POLL_MS);
     const slow = setInterval(() => {
@@ -181,56 +203,6 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
     await stop();
     throw error;
   }
-}
-
-interface Ingest {
-  port: number;
-  receiveBufferBytes: number;
-  up(): boolean;
-  stop(): Promise<void>;
-}
-
-/** Starts the hot thread and waits until it listens. */
-function startIngest(config: Config, state: SharedState, timeline: Timeline, log: Log): Promise<Ingest> {
-  const data: IngestThreadData = {
-    capacity: capacityOf(config),
-    thresholds: thresholdsOf(config),
-    buffer: state.buffer,
-    ingest: config.ingest,
-    epochUnixMs: timeline.epochUnixMs,
-  };
-  // The compiled package holds .js where a clone holds .ts: the thread's file has the extension of this one.
-  const file = join(dirname(import.meta.filename), `ingest-thread${extname(import.meta.filename)}`);
-  const worker = new Worker(file, { workerData: data, name: 'hopscope-ingest' });
-  const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-  let up = true;
-  let stopping = false;
-  void ended.then(() => {
-    up = false;
-    if (!stopping) log.error('the ingest thread ended: no reports are received any more, restart the collector');
-  });
-  return new Promise((resolve, reject) => {
-    worker.once('error', (error: Error) => {
-      log.error(`the ingest thread failed: ${error.message}`);
-      reject(error);
-    });
-    worker.on('message', (message: IngestMessage) => {
-      if (message.type === 'failed') {
-        stopping = true;
-        reject(new Error(message.reason));
-      } else if (message.type === 'listening') {
-        const stop = async (): Promise<void> => {
-          stopping = true;
-          worker.postMessage('stop');
-          await ended;
-        };
-        resolve({ ...message, up: () => up, stop });
-      } else {
-        const { reason, detail, firstBytes, source } = message;
-        log.notice(`rejected a datagram from ${source}: ${reason}, ${detail}; it begins ${firstBytes}`);
-      }
-    });
-  });
 }
 
 /** `name/second` keys as samples. */

@@ -23,6 +23,7 @@ export interface PartNumbers {
   webhookAttempts(): Sample[];
   webhookDead(): Sample[];
   ingestUp(): boolean;
+  ingestRestarts(): number;
   receiveBuffer(): { asked: number; given: number };
 }
 
@@ -149,6 +150,7 @@ export function measure(
     hopscope_webhook_attempts_total: () => parts.webhookAttempts(),
     hopscope_webhook_dead_total: () => parts.webhookDead(),
     hopscope_ingest_up: () => one(parts.ingestUp() ? 1 : 0),
+    hopscope_ingest_restarts_total: () => one(parts.ingestRestarts()),
     hopscope_receive_buffer_bytes: () =>
       Object.entries(parts.receiveBuffer()).map(([kind, value]) => ({ labels: { kind }, value })),
   };

@@ -133,6 +133,7 @@ export const METRICS = [
     'reason',
   ]),
   metric('hopscope_ingest_up', 'gauge', '1 while the ingest thread listens.', []),
+  metric('hopscope_ingest_restarts_total', 'counter', 'Times that the ingest thread died and was started again.', []),
   metric('hopscope_receive_buffer_bytes', 'gauge', 'Receive buffer of the socket, as asked for and as given.', ['kind']),
 ] as const;
 

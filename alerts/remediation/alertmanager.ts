@@ -7,17 +7,18 @@ import type { Incident, LinkedAlert } from '../../collector/event.ts';
 const payload = z.object({
   version: z.literal('4'),
   truncatedAlerts: z.number().int().min(0).default(0),
-  alerts: z
-    .array(
-      z.object({
-        status: z.enum(['firing', 'resolved']),
-        labels: z.record(z.string(), z.string()),
-        startsAt: z.string(),
-        fingerprint: z.string(),
-      }),
-    )
-    .max(1000),
+  alerts: z.array(
+    z.object({
+      status: z.enum(['firing', 'resolved']),
+      labels: z.record(z.string(), z.string()),
+      startsAt: z.string(),
+      fingerprint: z.string(),
+    }),
+  ),
 });
+
+/** Alerts looked at in one payload; the rest counts as unmatched. */
+const MAX_ALERTS = 1000;
 
 /** What came of a payload. */
 export interface LinkResult {
@@ -38,8 +39,8 @@ export function linkAlerts(
     throw new Error(`not an Alertmanager webhook of version "4": ${issue.path.join('.')}: ${issue.message}`);
   }
   let linked = 0;
-  for (const alert of parsed.data.alerts) {
-    const incident = incidents.find((candidate) => matches(candidate, alert.labels));
+  for (const alert of parsed.data.alerts.slice(0, MAX_ALERTS)) {
+    const incident = incidentOf(alert, incidents);
     const found =
       incident !== undefined &&
       link(incident.id, {
@@ -53,14 +54,24 @@ export function linkAlerts(
   return { linked, unmatched: parsed.data.alerts.length - linked, truncated: parsed.data.truncatedAlerts };
 }
 
-/** Newest first in `incidents`: the labels that the shipped rules carry name the queue, or the victim. */
+/** The incident that knows the alert already, or the newest open one that it is about. `incidents` are newest first. */
+function incidentOf(alert: { fingerprint: string; labels: Record<string, string> }, incidents: readonly Incident[]) {
+  return (
+    incidents.find((candidate) => candidate.alerts.some((known) => known.fingerprint === alert.fingerprint)) ??
+    incidents.find((candidate) => candidate.state === 'open' && matches(candidate, alert.labels))
+  );
+}
+
+/** The labels that the shipped rules carry name the queue, and the culprit where there is one; or the victim. */
 function matches(incident: Incident, labels: Record<string, string>): boolean {
   const { queue } = incident;
   if (labels['node'] !== undefined && labels['interface'] !== undefined) {
     return (
       labels['node'] === queue.node &&
       labels['interface'] === queue.interface &&
-      (labels['queue'] === undefined || labels['queue'] === String(queue.queue))
+      (labels['queue'] === undefined || labels['queue'] === String(queue.queue)) &&
+      (labels['workload'] === undefined ||
+        incident.culprits.some((c) => c.namespace === labels['namespace'] && c.workload === labels['workload']))
     );
   }
   return incident.victims.some((v) => v.namespace === labels['namespace'] && v.workload === labels['workload']);

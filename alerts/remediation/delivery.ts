@@ -8,7 +8,8 @@ import type { Delivery, WebhookEndpoint } from './actions/webhook.ts';
 export interface DeliveryOptions {
   endpoints: readonly WebhookEndpoint[];
   outbox: Outbox;
-  send(endpoint: WebhookEndpoint, id: string, body: string, now: Date): Promise<Delivery>;
+  send(endpoint: WebhookEndpoint, id: string, body: string, now: Date, signal: AbortSignal): Promise<Delivery>;
+  onDelivered(event: OutboxEvent): void;
   now(): number;
   notice: (message: string) => void;
 }
@@ -29,8 +30,8 @@ export class WebhookDelivery {
   readonly #inFlight = new Map<string, Set<string>>();
   readonly #running = new Set<Promise<void>>();
   readonly #failing = new Set<string>();
+  readonly #stopping = new AbortController();
   #timer: NodeJS.Timeout | undefined;
-  #stopped = false;
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
@@ -50,8 +51,8 @@ export class WebhookDelivery {
 
   /** Looks for due events now. */
   wake(): void {
-    if (this.#stopped) return;
-    for (const endpoint of this.#options.endpoints) this.#sendDue(endpoint);
+    if (this.#stopping.signal.aborted) return;
+    for (const endpoint of this.#options.endpoints) this.#guarded(endpoint.name, () => this.#sendDue(endpoint));
   }
 
   /** Counts an event that fell out of a full outbox. */
@@ -59,11 +60,20 @@ export class WebhookDelivery {
     this.#countDead(endpoint, 'outbox-full');
   }
 
-  /** Lets attempts under way end, and starts no more. */
+  /** Breaks off attempts under way (their events stay and go out at the next start), and starts no more. */
   async stop(): Promise<void> {
-    this.#stopped = true;
     clearInterval(this.#timer);
-    await Promise.race([Promise.all(this.#running), new Promise((resolve) => setTimeout(resolve, 1000).unref())]);
+    this.#stopping.abort();
+    await Promise.all(this.#running);
+  }
+
+  /** A store that fails costs this attempt, never the process: the event stays and is tried again. */
+  #guarded(endpoint: string, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#sayOnce(endpoint, { answer: 'retry', detail: `the store failed: ${(error as Error).message}` });
+    }
   }
 
   #sendDue(endpoint: WebhookEndpoint): void {
@@ -82,14 +92,21 @@ export class WebhookDelivery {
 
   async #attempt(endpoint: WebhookEndpoint, event: OutboxEvent): Promise<void> {
     const startedMs = this.#options.now();
-    if (event.expiresUnixMs !== null && startedMs >= event.expiresUnixMs) return this.#giveUp(event, 'expired');
-    const delivery = await this.#options.send(endpoint, event.id, event.body, new Date(startedMs));
+    const { signal } = this.#stopping;
+    if (event.expiresUnixMs !== null && startedMs >= event.expiresUnixMs)
+      return this.#guarded(endpoint.name, () => this.#giveUp(event, 'expired'));
+    const delivery = await this.#options.send(endpoint, event.id, event.body, new Date(startedMs), signal);
+    if (signal.aborted && delivery.answer !== 'delivered') return;
     const key = `${endpoint.name}/${delivery.answer}`;
     this.attempts.set(key, (this.attempts.get(key) ?? 0) + 1);
     this.#sayOnce(endpoint.name, delivery);
-    if (this.#stopped && delivery.answer !== 'delivered') return;
+    this.#guarded(endpoint.name, () => this.#conclude(event, delivery));
+  }
+
+  #conclude(event: OutboxEvent, delivery: Delivery): void {
     if (delivery.answer === 'delivered') {
       this.#options.outbox.finish(event.id);
+      this.#options.onDelivered(event);
       this.wake();
     } else if (delivery.answer === 'refused') this.#giveUp(event, 'refused');
     else this.#retry(event, delivery);

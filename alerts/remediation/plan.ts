@@ -47,7 +47,7 @@ function draftFor(incident: Incident, policy: PlanPolicy): Omit<Plan, 'mode' | '
     .join(', ');
   return {
     action: 'limit-egress-rate',
-    targets: [`${first.kind}/${first.namespace}/${first.workload}`],
+    targets: [`workload/${first.namespace}/${first.workload}`],
     why: `it put in ${share} % of the build-up on ${where}, and ${victims} waited up to ${Math.round(incident.peakWaitNs / 1000)} µs`,
     expectedEffect: `the build-up shrinks by up to ${share} % (upper bound: senders that adapt would have used the room)`,
     undo: 'remove the rate limit from the workload; Hopscope asks for this by letting the request expire',

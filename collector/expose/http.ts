@@ -3,7 +3,7 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { isIP, type AddressInfo } from 'node:net';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import type { Incident } from '../event.ts';
@@ -60,7 +60,7 @@ function buildApp(parts: HttpParts): express.Express {
   app.disable('x-powered-by');
   app.use(helmet());
   app.get('/healthz', (_request, response) => void response.json({ status: 'ok' }));
-  if (parts.token !== undefined) app.use(requireToken(parts.token));
+  app.use(parts.token === undefined ? refuseForeignHosts : requireToken(parts.token));
   app.get('/readyz', (_request, response) => {
     const reasons = parts.notReady();
     response.status(reasons.length === 0 ? 200 : 503).json({ ready: reasons.length === 0, reasons });
@@ -98,13 +98,32 @@ function buildApp(parts: HttpParts): express.Express {
   return app;
 }
 
-/** Bearer token, compared over digests so that neither content nor length shows in the time it takes. */
+/**
+ * Without a token only this machine is served, and a browser on it may have been led here by somebody else's name
+ * (DNS rebinding): the host must be an address or localhost.
+ */
+function refuseForeignHosts(request: Request, response: Response, next: NextFunction): void {
+  const host = (request.get('host') ?? '').replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+  if (host === 'localhost' || isIP(host) !== 0) next();
+  else response.status(421).json({ error: 'without a token, ask by address or as localhost' });
+}
+
+/**
+ * A bearer token, or the password of basic authentication (which browsers ask for), compared over digests so that neither content nor
+ * length shows in the time it takes.
+ */
 function requireToken(token: string) {
   const wanted = createHash('sha256').update(token).digest();
   return (request: Request, response: Response, next: NextFunction): void => {
-    const given = /^Bearer (.+)$/.exec(request.get('authorization') ?? '')?.[1] ?? '';
+    const [, scheme, credentials = ''] = /^(Bearer|Basic) (.+)$/i.exec(request.get('authorization') ?? '') ?? [];
+    const isBasic = scheme?.toLowerCase() === 'basic';
+    const given = isBasic
+      ? Buffer.from(credentials, 'base64')
+          .toString()
+          .replace(/^[^:]*:/, '')
+      : credentials;
     if (timingSafeEqual(createHash('sha256').update(given).digest(), wanted)) next();
-    else response.status(401).set('www-authenticate', 'Bearer').json({ error: 'a bearer token is required' });
+    else response.status(401).set('www-authenticate', 'Basic realm="hopscope"').json({ error: 'a bearer token is required' });
   };
 }
 

@@ -16,6 +16,7 @@ export interface InfluxOptions {
 }
 
 const BATCH = 5000;
+const MAX_SAID = 16;
 
 export class InfluxSink {
   readonly #options: InfluxOptions;
@@ -25,6 +26,7 @@ export class InfluxSink {
   #flushing: Promise<void> | undefined;
   #reachable: boolean | undefined;
   #databaseReady = false;
+  readonly #said = new Set<string>();
   sent = 0;
   dropped = 0;
 
@@ -55,7 +57,7 @@ export class InfluxSink {
 
   /** Queues points; the oldest go when there are too many. */
   add(points: IPoint[]): void {
-    this.#queue.push(...points);
+    for (const point of points) this.#queue.push(point);
     const excess = this.#queue.length - this.#options.maxQueuedPoints;
     if (excess > 0) {
       this.#queue.splice(0, excess);
@@ -88,23 +90,46 @@ export class InfluxSink {
         const batch = this.#queue.splice(0, BATCH);
         try {
           await this.#client.writePoints(batch, { precision: 'n' });
+          this.sent += batch.length;
         } catch (error) {
-          this.#queue.unshift(...batch);
+          if (isHopeless(error)) {
+            // The server is there and will never take these points: keeping them would hold up all others for ever.
+            this.dropped += batch.length;
+            this.#sayOnce(`refuses points (${reasonOf(error)}); they are dropped`);
+            continue;
+          }
+          this.#queue = batch.concat(this.#queue);
           throw error;
         }
-        this.sent += batch.length;
       }
       if (this.#reachable === false) this.#options.notice(`InfluxDB at ${this.#options.url} answers again`);
       this.#reachable = true;
     } catch (error) {
       this.add([]);
+      // The database may be gone: it is made again before the next batch.
+      this.#databaseReady = false;
       if (this.#reachable !== false) {
-        const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
         this.#options.notice(
-          `InfluxDB at ${this.#options.url} does not take points (${reason}); keeping the newest and retrying`,
+          `InfluxDB at ${this.#options.url} does not take points (${reasonOf(error)}); keeping the newest and retrying`,
         );
       }
       this.#reachable = false;
     }
   }
+
+  #sayOnce(what: string): void {
+    if (this.#said.has(what)) return;
+    if (this.#said.size < MAX_SAID) this.#said.add(what);
+    this.#options.notice(`InfluxDB at ${this.#options.url} ${what}`);
+  }
+}
+
+/** A 4xx about the points themselves; not about credentials, a missing database or haste. */
+function isHopeless(error: unknown): boolean {
+  const status = (error as { res?: { statusCode?: number } }).res?.statusCode ?? 0;
+  return status >= 400 && status < 500 && ![401, 403, 404, 429].includes(status);
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message.split('\n')[0] : String(error);
 }

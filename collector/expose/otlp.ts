@@ -6,6 +6,9 @@ import type { Attributes, Tracer } from '@opentelemetry/api';
 import type { NodeSDK } from '@opentelemetry/sdk-node';
 import type { CongestionEvent, Incident } from '../event.ts';
 
+/** ExportResultCode.SUCCESS of @opentelemetry/core, which is not a dependency of ours. */
+const EXPORTED = 0;
+
 export class OtlpSink {
   readonly #sdk: NodeSDK;
   readonly #tracer: Tracer;
@@ -25,14 +28,20 @@ export class OtlpSink {
       import('@opentelemetry/sdk-node'),
       import('@opentelemetry/exporter-trace-otlp-http'),
     ]);
-    let said = false;
     const quiet = (): void => undefined;
-    const sayOnce = (): void => {
-      if (!said) notice(`OTLP at ${url} does not take traces; they are dropped until it does`);
-      said = true;
-    };
-    api.diag.setLogger({ error: sayOnce, warn: quiet, info: quiet, debug: quiet, verbose: quiet }, api.DiagLogLevel.ERROR);
+    api.diag.setLogger({ error: quiet, warn: quiet, info: quiet, debug: quiet, verbose: quiet }, api.DiagLogLevel.NONE);
     const exporter = new OTLPTraceExporter({ url: `${url.replace(/\/$/, '')}/v1/traces`, timeoutMillis: 5000 });
+    // The exporter's own answer, once per change: the SDK's diagnostics repeat themselves and never tell of a recovery.
+    const send = exporter.export.bind(exporter);
+    let isTaken: boolean | undefined;
+    exporter.export = (spans, done) =>
+      send(spans, (result) => {
+        const wasTaken = isTaken;
+        isTaken = Number(result.code) === EXPORTED;
+        if (!isTaken && wasTaken !== false) notice(`OTLP at ${url} does not take traces; they are dropped until it does`);
+        if (isTaken && wasTaken === false) notice(`OTLP at ${url} takes traces again`);
+        done(result);
+      });
     const sdk = new NodeSDK({
       serviceName: 'hopscope',
       autoDetectResources: false,

@@ -71,17 +71,23 @@ export class KubernetesOwners {
   #listening(watch: k8s.Watch): k8s.Watch {
     const open = watch.watch.bind(watch);
     watch.watch = async (path, parameters, onEvent, done) => {
-      const controller = await open(
-        path,
-        { ...parameters, allowWatchBookmarks: true },
-        (phase, object, event) => {
-          this.#heard();
-          onEvent(phase, object, event);
-        },
-        done,
-      );
-      if (!controller.signal.aborted) this.#heard();
-      return controller;
+      try {
+        const controller = await open(
+          path,
+          { ...parameters, allowWatchBookmarks: true },
+          (phase, object, event) => {
+            this.#heard();
+            onEvent(phase, object, event);
+          },
+          done,
+        );
+        if (!controller.signal.aborted) this.#heard();
+        return controller;
+      } catch (error) {
+        // Credentials that cannot be had, for one: nobody awaits this promise but the informer's own retry.
+        done(error);
+        return new AbortController();
+      }
     };
     return watch;
   }
@@ -154,19 +160,25 @@ function addressesOf(pod: k8s.V1Pod): string[] {
 function startedUnixMs(pod: k8s.V1Pod): number | undefined {
   const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
   const starts = statuses.flatMap((c) => [
-    c.state?.running?.startedAt,
-    c.state?.terminated?.startedAt,
-    c.lastState?.terminated?.startedAt,
+    unixMsOf(c.state?.running?.startedAt),
+    unixMsOf(c.state?.terminated?.startedAt),
+    unixMsOf(c.lastState?.terminated?.startedAt),
   ]);
-  const known = starts.flatMap((date) => (date === undefined ? [] : [date.getTime()]));
-  return known.length > 0 ? Math.min(...known) : (pod.status?.startTime ?? pod.metadata?.creationTimestamp)?.getTime();
+  const known = starts.filter((ms) => ms !== undefined);
+  return known.length > 0 ? Math.min(...known) : unixMsOf(pod.status?.startTime ?? pod.metadata?.creationTimestamp);
 }
 
 /** When the last container ended: that is when the network may give the address away. */
 function finishedUnixMs(pod: k8s.V1Pod): number | undefined {
-  const ends = (pod.status?.containerStatuses ?? []).map((c) => c.state?.terminated?.finishedAt?.getTime() ?? Number.NaN);
-  const known = ends.filter((ms) => !Number.isNaN(ms));
+  const ends = (pod.status?.containerStatuses ?? []).map((c) => unixMsOf(c.state?.terminated?.finishedAt));
+  const known = ends.filter((ms) => ms !== undefined);
   return known.length === 0 ? undefined : Math.max(...known);
+}
+
+/** The client makes Dates of what it lists and leaves text of what it watches, whatever its types say. */
+function unixMsOf(date: Date | string | undefined): number | undefined {
+  const ms = date === undefined ? Number.NaN : new Date(date).getTime();
+  return Number.isNaN(ms) ? undefined : ms;
 }
 
 /** The workload above a pod: the owner reference, and for a ReplicaSet its Deployment (the name without the template hash). */

@@ -101,7 +101,11 @@ describe.skipIf(prometheus === undefined || alertmanager === undefined || influx
         store: { path: join(folder, 'hopscope.db') },
       }),
     );
-    collector = await startCollector(config, { notice: () => undefined, error: (message) => console.error(message) });
+    collector = await startCollector(config, {
+      info: () => undefined,
+      notice: () => undefined,
+      error: (message) => console.error(message),
+    });
     fabric = new LiveFabric(scenario, 7, collector.udpPort);
     fabric.start();
   });

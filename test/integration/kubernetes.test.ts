@@ -175,10 +175,9 @@ describe('a watch that breaks', () => {
     await until('the watch', () => api.watches > 0);
     // Missed by the watch: one pod goes, one is made anew under its name with another address.
     const { lists } = api;
-    const quiet = api as unknown as { delete(namespace: string, name: string): void };
     api.endWatches();
-    quiet.delete('shop', 'gone-1');
-    quiet.delete('shop', 'db-0');
+    api.delete('shop', 'gone-1');
+    api.delete('shop', 'db-0');
     api.put(pod('db-0', 'u3', '10.1.0.9', 25));
     api.compact();
     await until('a new list', () => api.lists > lists);

@@ -20,17 +20,23 @@ export interface Delivery {
 const TIMEOUT_MS = 15_000;
 const RETRIABLE = new Set([408, 425, 429]);
 
-/** One attempt. Never rejects: a network fault is `retry`. */
-export async function sendWebhook(endpoint: WebhookEndpoint, id: string, body: string, now: Date): Promise<Delivery> {
-  const signer = endpoint.secret.startsWith('whsec_')
-    ? new Webhook(endpoint.secret)
-    : new Webhook(endpoint.secret, { format: 'raw' });
+/** One attempt, given up when `signal` says so. Never rejects: a network fault is `retry`. */
+export async function sendWebhook(
+  endpoint: WebhookEndpoint,
+  id: string,
+  body: string,
+  now: Date,
+  signal: AbortSignal,
+): Promise<Delivery> {
   try {
+    const signer = endpoint.secret.startsWith('whsec_')
+      ? new Webhook(endpoint.secret)
+      : new Webhook(endpoint.secret, { format: 'raw' });
     const response = await fetch(endpoint.url, {
       method: 'POST',
       body,
       redirect: 'manual',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
       headers: {
         'content-type': 'application/json',
         'webhook-id': id,
