@@ -55,6 +55,11 @@ export class WebhookDelivery {
     for (const endpoint of this.#options.endpoints) this.#guarded(endpoint.name, () => this.#sendDue(endpoint));
   }
 
+  /** Looks again when the delivery that calls this has left its place to the next. */
+  #wakeSoon(): void {
+    setImmediate(() => this.wake());
+  }
+
   /** Counts an event that fell out of a full outbox. */
   countEvicted(endpoint: string): void {
     this.#countDead(endpoint, 'outbox-full');
@@ -107,7 +112,7 @@ export class WebhookDelivery {
     if (delivery.answer === 'delivered') {
       this.#options.outbox.finish(event.id);
       this.#options.onDelivered(event);
-      this.wake();
+      this.#wakeSoon();
     } else if (delivery.answer === 'refused') this.#giveUp(event, 'refused');
     else this.#retry(event, delivery);
   }
