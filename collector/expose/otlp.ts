@@ -91,6 +91,10 @@ export class OtlpSink {
       this.#sdk.shutdown().catch(() => undefined),
       new Promise((resolve) => setTimeout(resolve, 2000).unref()),
     ]);
+    // The SDK registers itself for the whole process and stays so when shut down: the next one would get its tracer.
+    this.#api.trace.disable();
+    this.#api.context.disable();
+    this.#api.propagation.disable();
   }
 }
 

@@ -27,7 +27,8 @@ export async function receive(answer: (request: Received) => number | undefined 
       received.push(entry);
       const status = answer(entry);
       if (status === undefined) request.socket.destroy();
-      else response.writeHead(status, { 'content-type': 'application/json' }).end('{}');
+      else
+        response.writeHead(status, { 'content-type': 'application/json' }).end(status === 204 ? undefined : '{"results":[{}]}');
     });
   });
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', () => resolve()));
