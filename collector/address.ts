@@ -17,6 +17,11 @@ export function addressText(words: Uint32Array, offset: number): string {
     const v = words[offset + 3];
     return `${v >>> 24}.${(v >>> 16) & 255}.${(v >>> 8) & 255}.${v & 255}`;
   }
+  return ipv6Text(words, offset);
+}
+
+/** Text of an IPv6 address (RFC 5952), an IPv4-mapped one included. */
+export function ipv6Text(words: Uint32Array, offset: number): string {
   const parts: number[] = [];
   for (let word = 0; word < 4; word++) parts.push(words[offset + word] >>> 16, words[offset + word] & 0xffff);
   return new ipaddr.IPv6(parts).toRFC5952String();

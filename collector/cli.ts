@@ -56,8 +56,9 @@ program
   .command('decode <file>')
   .description('print every telemetry report of a pcap or pcapng file as one JSON line')
   .option('--port <port>', 'only datagrams to this UDP port', wholeNumber)
+  .option('--int-port <port>', 'UDP destination port that announces INT inside the reported packets', wholeNumber)
   .option('--strict', 'refuse what is tolerated with a warning')
-  .action((file: string, options: { port?: number; strict?: boolean }) => {
+  .action((file: string, options: { port?: number; intPort?: number; strict?: boolean }) => {
     process.exitCode = decodeCapture(
       file,
       options,

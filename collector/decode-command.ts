@@ -12,6 +12,8 @@ import { reportLines } from './report-json.ts';
 export interface DecodeOptions {
   /** Only datagrams to this UDP port. */
   port?: number;
+  /** UDP destination port that announces INT inside the reported packets. */
+  intPort?: number;
   /** Refuse what the tolerant reading accepts with a warning. */
   strict?: boolean;
 }
@@ -25,7 +27,7 @@ export function decodeCapture(
 ): number {
   const batch = new HopBatch(MAX_HOPS_PER_DATAGRAM, MAX_REPORTS_PER_DATAGRAM);
   const outcome = new DatagramOutcome();
-  const profile = { ...IDENTITY_PROFILE, strict: options.strict ?? false };
+  const profile = { ...IDENTITY_PROFILE, intUdpPort: options.intPort ?? 0, strict: options.strict ?? false };
   let frames = 0;
   let others = 0;
   let exitCode = 0;

@@ -1,7 +1,7 @@
 // One JSON line per telemetry report: the contract of `hopscope decode`. Raw values as they were on the wire.
 // Rule: a value that the report did not carry is null, a 64-bit number is a decimal string, keys may be added and never change.
 
-import { addressText } from './address.ts';
+import { addressText, ipv6Text } from './address.ts';
 import type { DatagramOutcome } from './decode/outcome.ts';
 import { REFUSAL_TEXT, REFUSALS, UNKNOWN_DIALECTS, warningNames } from './decode/reason.ts';
 import { DIALECTS, FlowPart, Present, ReportFlag, type HopBatch } from './hop.ts';
@@ -25,7 +25,10 @@ export function reportLines(frame: number, source: string, batch: HopBatch, outc
 export function rejectionDetail(outcome: DatagramOutcome): string {
   if (outcome.unknownDialect !== 0) {
     const name = UNKNOWN_DIALECTS[outcome.unknownDialect - 1];
-    const what = name === 'unrecognised' ? 'no known telemetry format' : `${name} is recognised but not decoded yet`;
+    const what =
+      name === 'unrecognised'
+        ? `no known telemetry format (version nibble ${outcome.versionNibble})`
+        : `${name} is recognised but not decoded yet`;
     return `${what}, at octet 0`;
   }
   return `${REFUSAL_TEXT[REFUSALS[outcome.rejected]]}, at octet ${outcome.rejectedAt}`;
@@ -88,9 +91,10 @@ function flowOf(batch: HopBatch, row: number): object | null {
   const parts = r.flowParts[row];
   if ((parts & FlowPart.addresses) === 0) return null;
   const ports = (parts & FlowPart.ports) !== 0;
+  const textOf = r.addressFamily[row] === 6 ? ipv6Text : addressText;
   return {
-    sourceAddress: addressText(r.sourceAddress, row * 4),
-    destinationAddress: addressText(r.destinationAddress, row * 4),
+    sourceAddress: textOf(r.sourceAddress, row * 4),
+    destinationAddress: textOf(r.destinationAddress, row * 4),
     protocol: r.protocol[row],
     sourcePort: ports ? r.sourcePort[row] : null,
     destinationPort: ports ? r.destinationPort[row] : null,

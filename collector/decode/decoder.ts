@@ -4,6 +4,7 @@
 
 import type { HopBatch } from '../hop.ts';
 import { u16, u32 } from './bytes.ts';
+import { looksLikeEthernet } from './inner-packet.ts';
 import { IntStack } from './int-md.ts';
 import type { DatagramOutcome } from './outcome.ts';
 import type { SourceProfile } from './profile.ts';
@@ -25,6 +26,7 @@ type DialectDecoder = (
 const DECODERS: readonly (DialectDecoder | undefined)[] = [decodeReportV05, undefined, decodeReportV20];
 
 const stack = new IntStack();
+const V05_FIXED_BYTES = 12;
 
 /**
  * Decodes the UDP payload [start, end) of `b`: appends its reports and hops to `batch` and describes the rest in `outcome`.
@@ -40,6 +42,7 @@ export function decodeDatagram(
 ): void {
   outcome.reset();
   if (end - start < 4) return outcome.reject(Refusal.groupShort, 0);
+  outcome.versionNibble = b[start] >>> 4;
   const stranger = strangerAt(b, start, end);
   if (stranger !== undefined) {
     outcome.unknownDialect = 1 + UNKNOWN_DIALECTS.indexOf(stranger);
@@ -61,6 +64,8 @@ function strangerAt(b: Uint8Array, start: number, end: number): UnknownDialect |
   if (version === 1) return 'report-v1.0';
   if (version > 2) return 'unrecognised';
   if (version === 2) return undefined;
+  // A v0.5 report without a node header shows its Ethernet frame 12 octets on: that settles it.
+  if (looksLikeEthernet(b, start + V05_FIXED_BYTES, end)) return undefined;
   const word = u32(b, start);
   if (word === 5 && end - start >= 8 && (u32(b, start + 4) === 1 || u32(b, start + 4) === 2)) return 'sflow-v5';
   const half = u16(b, start);

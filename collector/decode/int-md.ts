@@ -5,28 +5,35 @@
 import { Present, type HopBatch } from '../hop.ts';
 import { popcount16, u16, u24, u32, writeScaled64 } from './bytes.ts';
 import type { SourceProfile } from './profile.ts';
+import { MAX_LISTED_HOPS } from './outcome.ts';
 import { Warning } from './reason.ts';
+
+/** NPT of the shim: what its 16-bit field holds. 3 is not defined. */
+export const NextProtocolType = { originalDscp: 0, originalPort: 1, originalProtocol: 2 } as const;
 
 /** What the last stack contained; reused for every report. */
 export class IntStack {
+  /** True when there was INT at all: what it overwrote can be restored, even if its stack is at fault. */
+  isInt = false;
   hops = 0;
   /** Node id of the newest hop; `hasNodeIds` tells whether the bitmap asked for node ids at all. */
   newestNodeId = 0;
   hasNodeIds = false;
   warnings = 0;
-  /** NPT of the shim: 0 original DSCP, 1 original UDP destination port, 2 original IP protocol. */
   nextProtocolType = 0;
   originalDscp = 0;
   originalPort = 0;
   originalProtocol = 0;
 
   reset(): void {
+    this.isInt = false;
     this.hops = 0;
     this.hasNodeIds = false;
     this.warnings = 0;
   }
 }
 
+const SHIM_TYPE_MD = 1;
 const SHIM_BYTES = 4;
 const METADATA_HEADER_BYTES = 12;
 
@@ -51,7 +58,8 @@ export function decodeIntMd(
 ): number {
   stack.reset();
   if (end - o < SHIM_BYTES) return 0;
-  if (b[o] >>> 4 !== 1) return 0;
+  const nextProtocolType = (b[o] >>> 2) & 3;
+  if (b[o] >>> 4 !== SHIM_TYPE_MD || nextProtocolType > NextProtocolType.originalProtocol) return 0;
   if (end - o < SHIM_BYTES + METADATA_HEADER_BYTES) {
     stack.warnings = Warning.intShort;
     return 0;
@@ -61,6 +69,12 @@ export function decodeIntMd(
     stack.warnings = Warning.intVersion;
     return 0;
   }
+  stack.isInt = true;
+  stack.nextProtocolType = nextProtocolType;
+  // Octet 3 by the specification. laofan13/P4-INT writes octet 2, which is reserved: a value only there can be nothing else.
+  stack.originalDscp = (b[o + 3] === 0 ? b[o + 2] : b[o + 3]) >>> 2;
+  stack.originalPort = u16(b, o + 2);
+  stack.originalProtocol = b[o + 3];
   const stackBytes = b[o + 1] * 4 - METADATA_HEADER_BYTES;
   if (stackBytes < 0) {
     stack.warnings = Warning.intLength;
@@ -83,19 +97,17 @@ export function decodeIntMd(
     return 0;
   }
 
-  stack.nextProtocolType = (b[o] >>> 2) & 3;
-  // Octet 3 by the specification. laofan13/P4-INT writes octet 2, which is reserved: a value only there can be nothing else.
-  stack.originalDscp = (b[o + 3] === 0 ? b[o + 2] : b[o + 3]) >>> 2;
-  stack.originalPort = u16(b, o + 2);
-  stack.originalProtocol = b[o + 3];
   const first = o + SHIM_BYTES + METADATA_HEADER_BYTES;
   const hops = stackBytes / hopBytes;
   if (domainInstruction !== 0) stack.warnings |= Warning.domainUnknown;
   if (first + stackBytes > end) stack.warnings |= Warning.intTruncated;
-  stack.hops = hops;
   stack.hasNodeIds = (bitmap & 0x8000) !== 0 && first + 4 <= end;
   stack.newestNodeId = stack.hasNodeIds && hops > 0 ? u32(b, first) : 0;
-  for (let hop = hops - 1; hop >= 0; hop--) {
+  // Entries that were cut off cost no octets: only so many are listed, or a small datagram would fill the batch with nothing.
+  const isListed = batch.length + hops <= MAX_LISTED_HOPS;
+  const listed = isListed ? hops : Math.min(hops, Math.ceil(Math.max(0, end - first) / hopBytes));
+  stack.hops = listed;
+  for (let hop = listed - 1; hop >= 0; hop--) {
     appendEntry(b, first + hop * hopBytes, end, bitmap, batch, report, profile);
   }
   return first + stackBytes;
@@ -128,7 +140,8 @@ function appendEntry(
 
 /**
  * Reads baseline metadata bits 1 to 8 at [o, end) into hop `row`; the same layout serves INT-MD v2.1 stacks and the
- * RepMdBits of Telemetry Report v2.0. All ones in a whole unit means "not available" (INT v2.1 section 5.8) and stays absent.
+ * RepMdBits of Telemetry Report v2.0. All ones in a whole unit means "not available" (INT v2.1 section 5.8) and stays absent; what the
+ * row has already stays as it is.
  */
 export function readBaseline(
   b: Uint8Array,
@@ -139,6 +152,7 @@ export function readBaseline(
   row: number,
   profile: SourceProfile,
 ): number {
+  const absent = ~batch.present[row];
   if ((bitmap & 0x4000) !== 0) {
     if (o + 4 > end) return o;
     readInterfacePair(b, o, batch, row);
@@ -147,7 +161,7 @@ export function readBaseline(
   if ((bitmap & 0x2000) !== 0) {
     if (o + 4 > end) return o;
     const latency = u32(b, o);
-    if (latency !== 0xffffffff) {
+    if (latency !== 0xffffffff && (absent & Present.hopLatency) !== 0) {
       batch.hopLatencyNs[row] = latency * profile.timestampUnitNs;
       batch.present[row] |= Present.hopLatency;
     }
@@ -155,7 +169,7 @@ export function readBaseline(
   }
   if ((bitmap & 0x1000) !== 0) {
     if (o + 4 > end) return o;
-    if (u32(b, o) !== 0xffffffff) {
+    if (u32(b, o) !== 0xffffffff && (absent & Present.queueOccupancy) !== 0) {
       batch.queueId[row] = b[o];
       batch.queueOccupancy[row] = u24(b, o + 1);
       batch.present[row] |= Present.queueId | Present.queueOccupancy;
@@ -166,7 +180,7 @@ export function readBaseline(
     if (o + 8 > end) return o;
     const high = u32(b, o);
     const low = u32(b, o + 4);
-    if (high !== 0xffffffff || low !== 0xffffffff) {
+    if ((high !== 0xffffffff || low !== 0xffffffff) && (absent & Present.ingressTimestamp) !== 0) {
       writeScaled64(batch.ingressTimestampWords, row, high, low, profile.timestampUnitNs);
       batch.present[row] |= Present.ingressTimestamp;
     }
@@ -176,7 +190,7 @@ export function readBaseline(
     if (o + 8 > end) return o;
     const high = u32(b, o);
     const low = u32(b, o + 4);
-    if (high !== 0xffffffff || low !== 0xffffffff) {
+    if ((high !== 0xffffffff || low !== 0xffffffff) && (absent & Present.egressTimestamp) !== 0) {
       writeScaled64(batch.egressTimestampWords, row, high, low, profile.timestampUnitNs);
       batch.present[row] |= Present.egressTimestamp;
     }
@@ -186,11 +200,11 @@ export function readBaseline(
     if (o + 8 > end) return o;
     const ingress = u32(b, o);
     const egress = u32(b, o + 4);
-    if (ingress !== 0xffffffff) {
+    if (ingress !== 0xffffffff && (absent & Present.level2IngressInterfaceId) !== 0) {
       batch.level2IngressInterfaceId[row] = ingress;
       batch.present[row] |= Present.level2IngressInterfaceId;
     }
-    if (egress !== 0xffffffff) {
+    if (egress !== 0xffffffff && (absent & Present.level2EgressInterfaceId) !== 0) {
       batch.level2EgressInterfaceId[row] = egress;
       batch.present[row] |= Present.level2EgressInterfaceId;
     }
@@ -199,7 +213,7 @@ export function readBaseline(
   if ((bitmap & 0x0100) !== 0) {
     if (o + 4 > end) return o;
     const utilization = u32(b, o);
-    if (utilization !== 0xffffffff) {
+    if (utilization !== 0xffffffff && (absent & Present.egressInterfaceTxUtilization) !== 0) {
       batch.egressInterfaceTxUtilization[row] = utilization;
       batch.present[row] |= Present.egressInterfaceTxUtilization;
     }
@@ -207,7 +221,7 @@ export function readBaseline(
   }
   if ((bitmap & 0x0080) !== 0) {
     if (o + 4 > end) return o;
-    if (u32(b, o) !== 0xffffffff) {
+    if (u32(b, o) !== 0xffffffff && (absent & Present.buffer) !== 0) {
       batch.bufferId[row] = b[o];
       batch.bufferOccupancy[row] = u24(b, o + 1);
       batch.present[row] |= Present.buffer;
@@ -218,14 +232,15 @@ export function readBaseline(
 }
 
 /** A pair of 16-bit interfaces; all ones in one half means that half is not available. */
-export function readInterfacePair(b: Uint8Array, o: number, batch: HopBatch, row: number): void {
+function readInterfacePair(b: Uint8Array, o: number, batch: HopBatch, row: number): void {
+  const absent = ~batch.present[row];
   const ingress = u16(b, o);
   const egress = u16(b, o + 2);
-  if (ingress !== 0xffff) {
+  if (ingress !== 0xffff && (absent & Present.ingressInterfaceId) !== 0) {
     batch.ingressInterfaceId[row] = ingress;
     batch.present[row] |= Present.ingressInterfaceId;
   }
-  if (egress !== 0xffff) {
+  if (egress !== 0xffff && (absent & Present.egressInterfaceId) !== 0) {
     batch.egressInterfaceId[row] = egress;
     batch.present[row] |= Present.egressInterfaceId;
   }

@@ -1,15 +1,19 @@
 // What became of one datagram: its header, and which of its reports were refused. Reused for every datagram.
 // Rule: it holds numbers only; names and sentences are made at the edges.
 
-/** A UDP payload of 65,507 octets can frame (65,507 - 8) / 4 reports; hops are at least four octets each as well. */
+/** A UDP payload of 65,507 octets can frame (65,507 - 8) / 4 reports. */
 export const MAX_REPORTS_PER_DATAGRAM = 16_384;
-export const MAX_HOPS_PER_DATAGRAM = 16_384;
+/** Hops with octets of their own cost at least four each; hops that were cut off are listed while there are fewer than so many. */
+export const MAX_LISTED_HOPS = 16_384;
+export const MAX_HOPS_PER_DATAGRAM = 2 * MAX_LISTED_HOPS;
 
 export class DatagramOutcome {
   /** Refusal code of the whole datagram, 0 when it was framed well. */
   rejected = 0;
   /** Octet offset within the datagram where the fault lies. */
   rejectedAt = 0;
+  /** First nibble of the datagram. */
+  versionNibble = 0;
   /** Index into UNKNOWN_DIALECTS plus one when the bytes are of a format that is not built; else 0. */
   unknownDialect = 0;
 

@@ -42,7 +42,7 @@ function* readPcap(source: Source, magic: number): Generator<CapturedFrame, void
   if (!littleEndian && magic !== 0xd4c3b2a1 && magic !== 0x4d3cb2a1) {
     throw new CaptureError(`${source.path}: not a pcap or pcapng file (magic number 0x${magic.toString(16)} at octet 0)`);
   }
-  const linkType = source.take(24, 'file header').getUint32(20, littleEndian) & 0x0fffffff;
+  const linkType = source.take(24, 'file header').getUint16(littleEndian ? 20 : 22, littleEndian);
   for (let index = 0; !source.atEnd(); index++) {
     const header = source.take(16, `header of frame ${index}`);
     const seconds = header.getUint32(0, littleEndian);
@@ -89,8 +89,10 @@ function* readPcapng(source: Source): Generator<CapturedFrame, void, void> {
     }
     const block = source.take(total - 8, `block of type ${type}`);
     const bodyBytes = total - 12;
-    if (type === 1) interfaces.push(readInterface(block, bodyBytes, littleEndian));
-    else if (type === 6 || type === 2 || type === 3) {
+    if (type === 1) {
+      if (bodyBytes < 8) throw new CaptureError(`${source.path}: an interface block is too short before octet ${source.offset}`);
+      interfaces.push(readInterface(block, bodyBytes, littleEndian));
+    } else if (type === 6 || type === 2 || type === 3) {
       const frame = readPacketBlock(type, block, bodyBytes, littleEndian, interfaces, index);
       if (frame === undefined) {
         throw new CaptureError(`${source.path}: frame ${index} does not fit its block before octet ${source.offset}`);

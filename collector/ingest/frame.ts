@@ -1,6 +1,13 @@
 // The UDP datagram inside a captured frame: Ethernet, Linux cooked, BSD loopback and raw IP link layers; VLAN; IPv4 and IPv6.
 // Rule: the length of the payload is the least of what UDP, IP and the capture say, since frames are padded and cut.
 
+import ipaddr from 'ipaddr.js';
+
+/** Hop-by-hop, routing, fragment and destination options (RFC 8200 section 4). */
+const EXTENSIONS = new Set([0, 43, 44, 60]);
+const FRAGMENT = 44;
+const MAX_EXTENSIONS = 8;
+
 /** A UDP payload within a captured frame. */
 export interface CapturedDatagram {
   sourceAddress: string;
@@ -74,13 +81,25 @@ function datagramOfIpv4(data: Uint8Array, o: number): CapturedDatagram | undefin
   if (data.length - o < 20) return undefined;
   const headerLength = (data[o] & 0x0f) * 4;
   if (headerLength < 20 || data[o + 9] !== 17 || (u16(data, o + 6) & 0x1fff) !== 0) return undefined;
-  const end = Math.min(data.length, o + Math.max(u16(data, o + 2), headerLength));
+  // Total length 0: segmentation was left to the network card when the frame was captured.
+  const totalLength = u16(data, o + 2) || data.length - o;
+  const end = Math.min(data.length, o + Math.max(totalLength, headerLength));
   return udpAt(data, o + headerLength, end, ipv4Text(data, o + 12));
 }
 
 function datagramOfIpv6(data: Uint8Array, o: number): CapturedDatagram | undefined {
-  if (data.length - o < 40 || data[o + 6] !== 17) return undefined;
-  return udpAt(data, o + 40, Math.min(data.length, o + 40 + u16(data, o + 4)), ipv6Text(data, o + 8));
+  if (data.length - o < 40) return undefined;
+  const end = Math.min(data.length, o + 40 + (u16(data, o + 4) || data.length - o - 40));
+  let next = data[o + 6];
+  let at = o + 40;
+  for (let extensions = 0; EXTENSIONS.has(next); extensions++) {
+    if (extensions === MAX_EXTENSIONS || end - at < 8) return undefined;
+    if (next === FRAGMENT && u16(data, at + 2) >>> 3 !== 0) return undefined;
+    const bytes = next === FRAGMENT ? 8 : (data[at + 1] + 1) * 8;
+    next = data[at];
+    at += bytes;
+  }
+  return next === 17 ? udpAt(data, at, end, ipv6Text(data, o + 8)) : undefined;
 }
 
 function udpAt(data: Uint8Array, o: number, end: number, sourceAddress: string): CapturedDatagram | undefined {
@@ -100,5 +119,5 @@ function ipv4Text(b: Uint8Array, o: number): string {
 function ipv6Text(b: Uint8Array, o: number): string {
   const groups: string[] = [];
   for (let i = 0; i < 16; i += 2) groups.push(u16(b, o + i).toString(16));
-  return groups.join(':');
+  return (ipaddr.parse(groups.join(':')) as ipaddr.IPv6).toRFC5952String();
 }

@@ -284,6 +284,125 @@ describe('deviations of v2.0 datagrams', () => {
   });
 });
 
+describe('framing', () => {
+  it('a group header with nothing or one to three octets behind it has no report', () => {
+    for (const rest of ['', '00', '000000']) {
+      expect(linesOf(Buffer.from(`2000006400000103${rest}`, 'hex'))).toMatchObject([{ rejected: 'E_NO_REPORT' }]);
+    }
+  });
+
+  it('Report Length 0 is tolerated in the first report only', () => {
+    const [first] = [vectorBytes('v2-single-postcard')];
+    const second = Buffer.concat([first, Buffer.from('14000120' + '4000000000000000' + '00010002', 'hex')]);
+    expect(linesOf(second)).toMatchObject([{ rejected: 'E_REPLEN' }]);
+  });
+
+  it('reserved metadata bits take room only where MD Length has it', () => {
+    const report = (bits: string, md: string): Buffer =>
+      Buffer.from(
+        `2000000100000007` +
+          `13${(2 + md.length / 8).toString(16).padStart(2, '0')}0${md.length / 8}20` +
+          `${bits}000000000000` +
+          md,
+        'hex',
+      );
+    for (const bits of ['c000', '4040']) {
+      const [line] = linesOf(report(bits, '00010002'));
+      expect(line.hops[0]).toMatchObject({ ingressInterfaceId: 1, egressInterfaceId: 2 });
+    }
+    const [withNodeId] = linesOf(report('c000', '0000000700010002'));
+    expect(withNodeId.hops[0]).toMatchObject({ ingressInterfaceId: 1, egressInterfaceId: 2 });
+  });
+
+  it('a v0.5 report that looks like sFlow or NetFlow at first sight is told apart by the Ethernet frame in it', () => {
+    const frame = Buffer.from(vectorBytes('v05-fabric-tna-local')).subarray(28);
+    for (const head of ['0000000500000001', '0005000100000001']) {
+      const [line] = linesOf(Buffer.concat([Buffer.from(`${head}00001000`, 'hex'), frame]));
+      expect(line).toMatchObject({ dialect: 'report-v0.5', flow: { destinationPort: 80 } });
+    }
+  });
+
+  it('a small datagram cannot fill the batch with hops that were cut off', () => {
+    const cut =
+      '040c0020' +
+      '455c0030000140004011000' +
+      '00a0000010a000002' +
+      '1388177000400000' +
+      '10ff002820000107' +
+      '80000000' +
+      '00000000' +
+      '00000007';
+    const good = Buffer.from(vectorBytes('v2-single-postcard')).subarray(8);
+    const bytes = Buffer.concat([
+      Buffer.from('2000000100000007', 'hex'),
+      ...Array.from({ length: 1200 }, () => Buffer.from(cut, 'hex')),
+      good,
+    ]);
+    const lines = linesOf(bytes);
+    expect(lines).toHaveLength(1201);
+    expect(lines.at(-1).hops).toHaveLength(1);
+    expect(lines.at(-1).hops[0].hopLatency).toBe(3500);
+    expect(lines[0].hops).toHaveLength(252);
+    expect(lines[1000].warnings).toEqual(['W_INT_TRUNCATED']);
+    expect(lines.reduce((sum, line) => sum + line.hops.length, 0)).toBeLessThan(20_000);
+  });
+});
+
+describe('the packet inside', () => {
+  /** An inner-only report (RepType 0) of this type with these contents. */
+  const inner = (type: number, contents: string): Buffer => {
+    const padded = contents.padEnd(Math.ceil(contents.length / 8) * 8, '0');
+    return Buffer.from(`2000000100000007` + `0${type}${(padded.length / 8).toString(16).padStart(2, '0')}0020` + padded, 'hex');
+  };
+  const IPV6 = '60000000' + '0040';
+  const ADDRESSES = 'fd000000000000000000000000000011' + 'fd000000000000000000000000000022';
+  const UDP = '1388177000400000';
+  const IPV4 = '4500003000014000401100000a0000010a000002';
+
+  it.each([
+    [
+      'behind an authentication header',
+      `${IPV6}3340${ADDRESSES}` + '1104000000000000' + '0000000000000000' + '0000000000000000' + UDP,
+      5000,
+    ],
+    [
+      'behind hop-by-hop and destination options',
+      `${IPV6}0040${ADDRESSES}` + '3c00000000000000' + '1100000000000000' + UDP,
+      5000,
+    ],
+    ['of a first fragment', `${IPV6}2c40${ADDRESSES}` + '1100000100000001' + UDP, 5000],
+    ['of a later fragment are not read', `${IPV6}2c40${ADDRESSES}` + '3c00000900000001' + '1100000000000000' + UDP, null],
+  ])('IPv6 ports %s', (_name, packet, port) => {
+    const [line] = linesOf(inner(5, packet));
+    expect(line.flow).toMatchObject({ sourceAddress: 'fd00::11', sourcePort: port });
+  });
+
+  it('padding behind a short packet is not ports', () => {
+    const short = IPV4.replace('45000030', '45000014');
+    expect(linesOf(inner(4, short + 'aaaabbbb'))[0].flow).toMatchObject({ sourceAddress: '10.0.0.1', sourcePort: null });
+  });
+
+  it.each([
+    ['IPv6 announced as IPv4', 4, `${IPV6}1140${ADDRESSES}${UDP}`],
+    ['IPv4 announced as IPv6', 5, IPV4 + UDP],
+    ['Ethernet with a VLAN tag announced as IPv4', 4, '00000f02020000000f0102008100000a0800' + IPV4 + UDP],
+  ])('%s is read as what it is, with a warning', (_name, type, contents) => {
+    const [line] = linesOf(inner(type, contents));
+    expect(line.warnings).toEqual(['W_INTYPE_MISMATCH']);
+    expect(line.flow).toMatchObject({ sourcePort: 5000, destinationPort: 6000 });
+  });
+
+  it('contents that are nothing known have no flow and a warning', () => {
+    const [line] = linesOf(inner(4, 'deadbeefdeadbeefdeadbeefdeadbeef'));
+    expect([line.flow, line.warnings]).toEqual([null, ['W_INTYPE_MISMATCH']]);
+  });
+
+  it('an IPv4-mapped IPv6 address stays IPv6', () => {
+    const mapped = `${IPV6}1140` + '00000000000000000000ffff0a000001' + 'fd000000000000000000000000000022' + UDP;
+    expect(linesOf(inner(5, mapped))[0].flow.sourceAddress).toContain('::ffff:');
+  });
+});
+
 describe('INT-MD v2.1 stacks', () => {
   // Two hops (node id and ingress timestamp, HopML 3) behind UDP with DSCP 0x17; the newest is the reporter, node 7.
   const packet = (hops: string, words: number): string =>
@@ -341,6 +460,69 @@ describe('INT-MD v2.1 stacks', () => {
     expect(line.warnings).toContain(code);
     expect(line.flow).toMatchObject({ sourceAddress: '10.0.0.1', sourcePort: 5000 });
     expect(line.hops.map((hop: any) => hop.nodeId)).toEqual([7]);
+  });
+
+  it("completes the reporter's stack entry from the main contents, and overwrites nothing in it", () => {
+    const [line] = linesOf(report(packet(newest + source, 9), '5801', '00010002' + '05000010' + '0000000000000001' + '04500000'));
+    expect(line.hops).toHaveLength(2);
+    expect(line.hops[1]).toMatchObject({
+      nodeId: 7,
+      egressInterfaceId: 2,
+      queueId: 5,
+      queueOccupancy: 16,
+      ingressTimestamp: '1000',
+    });
+    expect(line.dropReason).toBe(0x50);
+  });
+
+  it('a stack without node ids does not hide the reporter', () => {
+    const nameless = packet('000002bc' + '00000190', 5)
+      .replace('20000305', '20000105')
+      .replace('88000000', '20000000');
+    const [line] = linesOf(report(nameless, '4000', '00010002'));
+    expect(line.hops.map((hop: any) => [hop.nodeId, hop.hopLatency])).toEqual([
+      [null, 400],
+      [null, 700],
+      [7, null],
+    ]);
+    expect(linesOf(report(nameless))[0].hops).toHaveLength(2);
+  });
+
+  it.each([
+    ['E_INT_STACK_REMAINDER', packet(newest + source, 10)],
+    ['E_HOPML', packet(newest + source, 9).replace('20000305', '20000205')],
+  ])('%s does not keep the original DSCP from being restored', (_code, inner) => {
+    expect(linesOf(report(inner))[0].flow.dscp).toBe(10);
+  });
+
+  it('NPT 2: the original header follows the stack, VXLAN and all; NPT 3 is no INT', () => {
+    const vxlan =
+      '08000000' +
+      '00000500' +
+      '00000f02020000000f010200' +
+      '0800' +
+      '4500003000014000401100000a0101010a020202' +
+      '0bb80fa000200000';
+    const inserted = packet(newest + source, 9)
+      .replace('1009', '1809')
+      .replace('10090028', '18090011');
+    const withOriginal = inserted.replace('0028', '0011') + 'd9032118' + '00400000' + vxlan;
+    const [line] = linesOf(report(withOriginal));
+    expect(line.flow).toMatchObject({ sourceAddress: '10.1.1.1', destinationPort: 4000, vni: 5 });
+    const [none] = linesOf(report(packet(newest + source, 9).replace('10090028', '1c090028')));
+    expect(none.flow).toMatchObject({ sourcePort: 5000, protocol: 17, dscp: 23 });
+    expect(none.hops.map((hop: any) => hop.nodeId)).toEqual([7]);
+  });
+
+  it('is found by a configured UDP port as well', () => {
+    const byPort = packet(newest + source, 9)
+      .replace('455c', '4500')
+      .replace('13881770', '13881234')
+      .replace('10090028', '140921b5');
+    expect(linesOf(report(byPort))[0].hops).toHaveLength(1);
+    const [line] = linesOf(report(byPort), { intUdpPort: 0x1234 });
+    expect(line.hops).toHaveLength(2);
+    expect(line.flow.destinationPort).toBe(0x21b5);
   });
 
   it('DSCP 23 without an INT shim is an ordinary packet', () => {

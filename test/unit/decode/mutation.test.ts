@@ -39,6 +39,7 @@ function violation(length: number): string | undefined {
     hops += reports.hopCount[report];
   }
   if (hops !== batch.length) return 'a hop belongs to no report';
+  if (batch.length > batch.capacity) return 'more hops than the batch holds';
   for (let hop = 0; hop < batch.length; hop++) if (batch.report[hop] >= reports.length) return 'a hop names no report';
   return undefined;
 }

@@ -116,6 +116,15 @@ it('a claimed length of gigabytes is refused, not allocated', () => {
   expect(() => [...readCapture(file('huge', bytes))]).toThrow(/claims 2147483647 octets/);
 });
 
+it('a link type with flags in its upper half is read, an interface block that is too short is refused', () => {
+  const flagged = pcap(true, false);
+  flagged.writeUInt32LE(0x24000001, 20);
+  expect([...readCapture(file('fcs', flagged))].map((f) => f.linkType)).toEqual([1, 1]);
+  const section = pcapng().subarray(0, 28);
+  const short = Buffer.concat([section, Buffer.from('01000000' + '0c000000' + '0c000000', 'hex')]);
+  expect(() => [...readCapture(file('short', short))]).toThrow(/interface block is too short/);
+});
+
 it('decode processes what is whole and reports the rest', () => {
   const bytes = readFileSync(capturePath('int-xd_report-v0.5_fabric-tna'));
   const lines: string[] = [];
@@ -166,6 +175,28 @@ describe('the datagram in a frame', () => {
     const found = datagramOf(data, linkType);
     expect(found).toMatchObject({ sourceAddress: '10.0.0.9', destinationPort: 32_766 });
     expect(hex(found)).toBe(payload);
+  });
+
+  it('is found behind IPv6, its extension headers included, with the address in its short form', () => {
+    const head = '00000000000200000000000186dd' + '60000000' + '001b';
+    const addresses = 'fd000010024400010000000000000011' + 'fd000000000000000000000000000001';
+    const udp = '000a7ffe000e0000' + payload;
+    for (const [next, extensions] of [
+      ['11', ''],
+      ['00', '3c00000000000000' + '1100000000000000'],
+      ['2c', '1100000000000001'],
+    ]) {
+      const length = (extensions.length / 2 + 14).toString(16).padStart(4, '0');
+      const bytes = Buffer.from(`${head.slice(0, -4)}${length}${next}40${addresses}${extensions}${udp}`, 'hex');
+      expect(datagramOf(bytes, 1)).toMatchObject({ sourceAddress: 'fd00:10:244:1::11', destinationPort: 32_766 });
+      expect(hex(datagramOf(bytes, 1))).toBe(payload);
+    }
+  });
+
+  it('is whole where the card was to fill in the length', () => {
+    const offloaded = Buffer.from(frame);
+    offloaded.writeUInt16BE(0, 16);
+    expect(hex(datagramOf(offloaded, 1))).toBe(payload);
   });
 
   it('does not contain the padding of a short frame', () => {
