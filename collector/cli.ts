@@ -22,8 +22,9 @@ program
   .description('run the collector for real switches')
   .option('--config <file>', 'YAML configuration; the defaults serve without one')
   .action(async (options: { config?: string }) => {
+    const stopped = interrupted();
     const collector = await startCollector(configOf(options.config), jsonLog());
-    await interrupted();
+    await stopped;
     await collector.stop();
     end();
   });

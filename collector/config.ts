@@ -87,7 +87,7 @@ const schema = z.strictObject({
       timeoutAfter: duration.default(60e9),
       incidentQuiet: duration.default(60e9),
     })
-    .refine((c) => c.closeWait < c.openWait, { path: ['closeWait'], message: 'must be smaller than openWait' })
+    .refine((c) => !(c.closeWait >= c.openWait), { path: ['closeWait'], message: 'must be smaller than openWait' })
     .prefault({}),
   http: z
     .strictObject({ address: address.default('127.0.0.1'), port: port.default(9733), token: secret.optional() })
@@ -122,7 +122,7 @@ const schema = z.strictObject({
       expiry: duration.default(60e9),
       settle: duration.default(5e9),
     })
-    .refine((r) => r.expiry >= 2 * r.settle, { path: ['expiry'], message: 'must be at least twice settle' })
+    .refine((r) => !(r.expiry < 2 * r.settle), { path: ['expiry'], message: 'must be at least twice settle' })
     .prefault({}),
   store: z.strictObject({ path: z.string().min(1).default('hopscope-data/hopscope.db') }).prefault({}),
   limits: z
