@@ -17,7 +17,7 @@ export interface DemoOptions {
 }
 
 /** Configuration for a scenario: names of its nodes, owners of its addresses, units that its switches use. */
-export function scenarioConfig(scenario: Scenario, storePath: string, httpPort: number): Config {
+function scenarioConfig(scenario: Scenario, storePath: string, httpPort: number): Config {
   return parseConfig(
     JSON.stringify({
       ingest: {

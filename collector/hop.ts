@@ -28,7 +28,6 @@ export const FlowPart = { addresses: 1, ports: 2, tcpSequence: 4, vni: 8 } as co
 
 /** Provenance of a report; the index is stored in `ReportColumns.dialect`. */
 export const DIALECTS = ['report-v0.5', 'report-v1.0', 'report-v2.0'] as const;
-export type Dialect = (typeof DIALECTS)[number];
 
 /**
  * One row per telemetry report: where it came from, its flags, and the invariants of the innermost packet in it.
