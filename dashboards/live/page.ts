@@ -64,7 +64,7 @@ Expected: ${escapeHtml(incident.plan.expectedEffect)}.</p>
 
 function lossOf({ evidence }: Incident): string {
   if (evidence.reportLossRatio === null) return 'this exporter does not count its reports.';
-  return `${(evidence.reportLossRatio * 100).toFixed(1)} % of its reports were lost.`;
+  return `${(evidence.reportLossRatio * 100).toFixed(1)} % of this switch’s reports were lost.`;
 }
 
 function name(who: { namespace: string; workload: string }): string {
