@@ -3,9 +3,10 @@ FROM node:24.11.0-bookworm-slim AS build
 WORKDIR /build
 COPY package.json package-lock.json ./
 COPY runtime/package.json runtime/
-RUN npm ci --ignore-scripts --omit=optional
+# Without the workspace that brings clones their Node: the image has its own.
+RUN npm ci --ignore-scripts --workspaces=false
 COPY . .
-RUN npm run build && npm prune --omit=dev --omit=optional --ignore-scripts
+RUN npm run build && npm prune --omit=dev --ignore-scripts --workspaces=false
 
 FROM node:24.11.0-bookworm-slim
 ENV NODE_ENV=production

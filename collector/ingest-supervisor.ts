@@ -18,10 +18,10 @@ const RESTART_MAX_MS = 10_000;
 const THREAD = join(dirname(import.meta.filename), `ingest-thread${extname(import.meta.filename)}`);
 
 export class IngestSupervisor {
-  readonly #data: IngestThreadData;
+  readonly #data: Omit<IngestThreadData, 'stop'>;
+  readonly #stop = new Int32Array(new SharedArrayBuffer(4));
   readonly #log: IngestLog;
   readonly #file: string;
-  #worker: Worker | undefined;
   #ended: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #restartMs = RESTART_MIN_MS;
@@ -33,14 +33,14 @@ export class IngestSupervisor {
   /** What the kernel gave the socket. */
   receiveBufferBytes = 0;
 
-  private constructor(data: IngestThreadData, log: IngestLog, file: string) {
+  private constructor(data: Omit<IngestThreadData, 'stop'>, log: IngestLog, file: string) {
     this.#data = data;
     this.#log = log;
     this.#file = file;
   }
 
   /** Starts the thread. Rejects with a plain sentence when it cannot listen at first. */
-  static async start(data: IngestThreadData, log: IngestLog, file = THREAD): Promise<IngestSupervisor> {
+  static async start(data: Omit<IngestThreadData, 'stop'>, log: IngestLog, file = THREAD): Promise<IngestSupervisor> {
     const supervisor = new IngestSupervisor(data, log, file);
     await supervisor.#launch();
     return supervisor;
@@ -49,16 +49,19 @@ export class IngestSupervisor {
   async stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#timer);
-    this.#worker?.postMessage('stop');
+    Atomics.store(this.#stop, 0, 1);
     await this.#ended;
   }
 
   /** Resolves when the thread listens, rejects when it says that it cannot, or dies before it did. */
   #launch(): Promise<void> {
     // A free port that the system chose is kept over restarts: switches send to it.
-    const data = { ...this.#data, ingest: { ...this.#data.ingest, port: this.port || this.#data.ingest.port } };
+    const data: IngestThreadData = {
+      ...this.#data,
+      stop: this.#stop,
+      ingest: { ...this.#data.ingest, port: this.port || this.#data.ingest.port },
+    };
     const worker = new Worker(this.#file, { workerData: data, name: 'hopscope-ingest' });
-    this.#worker = worker;
     return new Promise((resolve, reject) => {
       let fault: Error | undefined;
       worker.on('message', (message: IngestMessage) => {
@@ -67,6 +70,7 @@ export class IngestSupervisor {
           this.port = message.port;
           this.receiveBufferBytes = message.receiveBufferBytes;
           this.#restartMs = RESTART_MIN_MS;
+          if (message.remark !== undefined && this.restarts === 0) this.#log.notice(message.remark);
           resolve();
         } else if (message.type === 'failed') fault = new Error(message.reason);
         else {

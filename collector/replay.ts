@@ -71,7 +71,7 @@ export function replayCapture(path: string, options: ReplayOptions): Replayed {
       if (options.port !== undefined && datagram.destinationPort !== options.port) continue;
       datagrams++;
       const { payload, destinationPort, sourceAddress } = datagram;
-      pipeline.receive(payload, 0, payload.length, sources.sourceOf(sourceAddress), destinationPort, nowNs);
+      pipeline.receive(payload, 0, payload.length, sources.sourceOfText(sourceAddress), destinationPort, nowNs);
     }
     diagnosis?.poll(polledNs);
   } catch (error) {

@@ -1,21 +1,13 @@
-// UDP datagrams in, by Node's own socket: the portable way. One datagram per call into `receive`, nothing kept.
+// UDP datagrams in, by Node's own socket: the portable way, one system call per datagram.
 
 import { createSocket, type Socket } from 'node:dgram';
+import { parseAddress, type UdpHandler, type UdpIngest, type UdpOptions } from './udp.ts';
 
-/** Takes one payload: bytes, the sender's address as text. The bytes are only valid during the call. */
-export type ReceiveDatagram = (bytes: Uint8Array, sourceAddress: string) => void;
+const MAX_KNOWN_ADDRESSES = 4096;
 
-export interface DgramOptions {
-  address: string;
-  port: number;
-  /** Asked of the kernel; what it really gave is in `receiveBufferBytes`. */
-  receiveBufferBytes: number;
-}
-
-export class DgramIngest {
+export class DgramIngest implements UdpIngest {
   readonly #socket: Socket;
   readonly port: number;
-  /** What the kernel gave. It caps requests at net.core.rmem_max without an error. */
   readonly receiveBufferBytes: number;
 
   private constructor(socket: Socket) {
@@ -25,14 +17,24 @@ export class DgramIngest {
   }
 
   /** Binds and starts to receive. Rejects when the address or port cannot be had. */
-  static open(options: DgramOptions, receive: ReceiveDatagram): Promise<DgramIngest> {
+  static open(options: UdpOptions, handler: UdpHandler): Promise<DgramIngest> {
     const socket = createSocket({ type: options.address.includes(':') ? 'udp6' : 'udp4' });
+    const known = new Map<string, Uint32Array>();
     return new Promise((resolve, reject) => {
       socket.once('error', reject);
       socket.bind(options.port, options.address, () => {
         socket.removeListener('error', reject);
         socket.setRecvBufferSize(options.receiveBufferBytes);
-        socket.on('message', (bytes, remote) => receive(bytes, remote.address));
+        socket.on('message', (bytes, { address }) => {
+          let words = known.get(address);
+          if (words === undefined) {
+            if (known.size >= MAX_KNOWN_ADDRESSES) known.clear();
+            words = wordsOf(address);
+            known.set(address, words);
+          }
+          handler.arrive();
+          handler.receive(bytes, 0, bytes.length, words);
+        });
         resolve(new DgramIngest(socket));
       });
     });
@@ -41,4 +43,9 @@ export class DgramIngest {
   close(): Promise<void> {
     return new Promise((resolve) => this.#socket.close(() => resolve()));
   }
+}
+
+function wordsOf(text: string): Uint32Array {
+  const view = new DataView(Uint8Array.from(parseAddress(text, true)).buffer);
+  return Uint32Array.from({ length: 4 }, (_, word) => view.getUint32(word * 4));
 }

@@ -98,7 +98,7 @@ function pipelineOver(datagrams: readonly Uint8Array[]): (bytes: Uint8Array, i: 
     JSON.stringify({ ingest: { sources: [{ addresses: ['10.0.0.0/8'], occupancyUnit: 'bytes', portRate: '10G' }] } }),
   );
   const pipeline = new Pipeline(new SharedState(capacityOf(config), thresholdsOf(config)));
-  const source = new SourceDirectory(config.ingest.sources).sourceOf('10.0.0.1');
+  const source = new SourceDirectory(config.ingest.sources).sourceOfText('10.0.0.1');
   // The sequence goes on over the rounds, or everything after the first would be a duplicate.
   const own = datagrams.map((bytes) => Buffer.from(bytes));
   let sequence = 0;

@@ -17,7 +17,7 @@ function mortalThread(): string {
      const life = new Int32Array(workerData.buffer);
      parentPort.postMessage({ type: 'listening', port: workerData.ingest.port || 4711, receiveBufferBytes: 1 });
      if (Atomics.add(life, 0, 1) < 3) setTimeout(() => { throw new Error('a bug'); }, 200);
-     parentPort.once('message', () => parentPort.close());`,
+     setInterval(() => { if (Atomics.load(workerData.stop, 0) !== 0) process.exit(0); }, 10);`,
   );
   return path;
 }

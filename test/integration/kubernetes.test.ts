@@ -180,7 +180,7 @@ it('a culprit is named as of packet time, though its address belongs to another 
   const pipeline = new Pipeline(state);
   const sources = new SourceDirectory(config.ingest.sources);
   for (const { atNs, node, bytes } of fabricDatagrams(scenario, 9, 0.8e9)) {
-    pipeline.receive(bytes, 0, bytes.length, sources.sourceOf(`10.0.9.${node + 1}`), 32_766, atNs + 1);
+    pipeline.receive(bytes, 0, bytes.length, sources.sourceOfText(`10.0.9.${node + 1}`), 32_766, atNs + 1);
   }
   const identify = new Identify([owners.map], new Inventory([]));
   const diagnosis = new Diagnosis({

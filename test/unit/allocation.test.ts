@@ -15,7 +15,7 @@ function heapPerDatagram(datagrams: Buffer[]): { octets: number; reports: number
   const config = parseConfig('ingest: { sources: [{ addresses: [10.0.0.0/8], occupancyUnit: bytes, portRate: 10G }] }');
   const state = new SharedState(capacityOf(config), thresholdsOf(config));
   const pipeline = new Pipeline(state);
-  const source = new SourceDirectory(config.ingest.sources).sourceOf('10.0.0.1');
+  const source = new SourceDirectory(config.ingest.sources).sourceOfText('10.0.0.1');
   const nowNs = Float64Array.of(1e9);
   let sequence = 0;
   const turn = (): void => {

@@ -1,0 +1,51 @@
+// What the two ways of receiving UDP have in common: how a datagram is handed on, and addresses as words.
+
+import ipaddr from 'ipaddr.js';
+
+export interface UdpHandler {
+  /** The datagrams that follow have arrived: called once per system call, before them. */
+  arrive(): void;
+  /**
+   * Takes one payload [start, end) of `bytes`, and its sender's address as four big-endian words (IPv4 as ::ffff:a.b.c.d). Both are
+   * only valid during the call.
+   */
+  receive(bytes: Uint8Array, start: number, end: number, source: Uint32Array): void;
+}
+
+export interface UdpOptions {
+  address: string;
+  port: number;
+  /** Asked of the kernel; what it really gave is in `receiveBufferBytes`. */
+  receiveBufferBytes: number;
+}
+
+export interface UdpIngest {
+  readonly port: number;
+  /** What the kernel gave. Without privileges it caps requests at net.core.rmem_max without an error. */
+  readonly receiveBufferBytes: number;
+}
+
+/** Octets of an address in text form: 4, or 16 when `isV6`. */
+export function parseAddress(text: string, isV6: boolean): number[] {
+  const parsed = ipaddr.parse(text.includes('%') ? text.slice(0, text.indexOf('%')) : text);
+  if (!isV6 || parsed.kind() === 'ipv6') return parsed.toByteArray();
+  return (parsed as ipaddr.IPv4).toIPv4MappedAddress().toByteArray();
+}
+
+const AF_INET = 2;
+
+/** Writes the address of a struct sockaddr_in or sockaddr_in6 at `o` as four words. */
+export function addressWordsOf(b: Uint8Array, o: number, words: Uint32Array): void {
+  if (b[o] === AF_INET) {
+    words[0] = 0;
+    words[1] = 0;
+    words[2] = 0xffff;
+    words[3] = u32(b, o + 4);
+    return;
+  }
+  for (let word = 0; word < 4; word++) words[word] = u32(b, o + 8 + word * 4);
+}
+
+function u32(b: Uint8Array, o: number): number {
+  return ((b[o] << 24) | (b[o + 1] << 16) | (b[o + 2] << 8) | b[o + 3]) >>> 0;
+}
