@@ -84,7 +84,7 @@ const schema = z.strictObject({
       closeWait: duration.default(25_000),
       fabricBudget: duration.default(1e6),
       silentAfter: duration.default(2e9),
-      timeoutAfter: duration.default(60e9),
+      timeoutAfter: duration.refine((ns) => ns <= 300e9, 'must be at most 5m').default(60e9),
       incidentQuiet: duration.default(60e9),
     })
     .refine((c) => !(c.closeWait >= c.openWait), { path: ['closeWait'], message: 'must be smaller than openWait' })

@@ -5,7 +5,7 @@ import type { Config } from './config.ts';
 import { CongestionDiagnosis } from './diagnose/congestion.ts';
 import { IncidentBook, type IncidentWatcher } from './diagnose/incident.ts';
 import { ReportLoss } from './diagnose/report-loss.ts';
-import { EVENT_KINDS, type CongestionEvent, type Incident, type Owner, type Plan, type QueueScope } from './event.ts';
+import { EVENT_KINDS, queueKeyOf, type CongestionEvent, type Incident, type Owner, type Plan, type QueueScope } from './event.ts';
 import { sourceKeyOf } from './pipeline.ts';
 import type { SharedState } from './shared-state.ts';
 import type { Timeline } from './timeline.ts';
@@ -68,7 +68,12 @@ export class Diagnosis {
         sharesPort: (row) => this.#sharesPort(row),
         portBytesPerNs: (row) => state.queues.portBytesPerNs[row],
         nodeOffsetNs: (row) => state.nodes.offsetNs[this.#nodeRowOf(row)],
-        deviceTimeNs: (row, nodeNs) => state.nodes.deviceTimeNs(this.#nodeRowOf(row), nodeNs),
+        deviceTimeNs: (row, nodeNs) => {
+          const nodeRow = this.#nodeRowOf(row);
+          // A node without stamps counts from nowhere: the wall clock tells its events apart.
+          const wallNs = (): bigint => BigInt(Math.round(timeline.unixMs(nodeNs + state.nodes.offsetNs[nodeRow]) * 1000)) * 1000n;
+          return state.nodes.deviceTimeNs(nodeRow, nodeNs) ?? wallNs();
+        },
         flowAt: (row, generation) => state.flows.flowAt(row, generation),
         ownerAt: (words, offset, atNs) => parts.ownerAt(words, offset, timeline.unixMs(atNs)),
         reportLossOf: (nodeId) => this.loss.ratioOf(nodeId),
@@ -83,11 +88,17 @@ export class Diagnosis {
     );
   }
 
-  /** Moves everything on to collector time `nowNs`. */
-  poll(nowNs: number): void {
+  /** Moves everything on to collector time `nowNs`. True when edges are left for the next poll. */
+  poll(nowNs: number): boolean {
     this.loss.advance(nowNs);
-    this.#congestion.poll(nowNs);
+    const isBehind = this.#congestion.poll(nowNs);
     this.incidents.advance(nowNs);
+    return isBehind;
+  }
+
+  /** True when nothing would come of time going by. */
+  get isIdle(): boolean {
+    return this.#congestion.isIdle && this.incidents.open === 0;
   }
 
   /** Name of the node in a node row: from the configuration, else its id, else the stand-in for a source without ids. */
@@ -128,13 +139,16 @@ export class Diagnosis {
     const name = this.#nodeNames.get(nodeId)?.interfaces[String(interfaceId)] ?? String(interfaceId);
     const scope = { node: this.nodeName(nodeRow), nodeId, interface: name, interfaceId, queue: keys[row * keyWords + 3] };
     if (this.#rowOfScope.size >= 2 * queues.keys.capacity) this.#rowOfScope.clear();
-    this.#rowOfScope.set(keyOfScope(scope), row);
+    this.#rowOfScope.set(queueKeyOf(scope), row);
     return scope;
   }
 
   /** Row of a queue that an event named; undefined for one not seen lately. */
   queueRowOf(scope: QueueScope): number | undefined {
-    return this.#rowOfScope.get(keyOfScope(scope));
+    const key = queueKeyOf(scope);
+    const row = this.#rowOfScope.get(key);
+    // The row may have passed to another queue meanwhile.
+    return row !== undefined && queueKeyOf(this.queueScope(row)) === key ? row : undefined;
   }
 
   /** Events of a queue that have closed, by kind. */
@@ -146,10 +160,14 @@ export class Diagnosis {
   #sharesPort(row: number): boolean {
     const { keys: table, lastWaitSeenNs } = this.#parts.state.queues;
     const { keys, keyWords } = table;
-    const isSamePort = (other: number): boolean =>
-      [0, 1, 2].every((word) => keys[other * keyWords + word] === keys[row * keyWords + word]);
     const since = lastWaitSeenNs[row] - SHARED_WITHIN_NS;
-    return table.usedRows().some((other) => other !== row && lastWaitSeenNs[other] > since && isSamePort(other));
+    const at = row * keyWords;
+    for (let other = 1; other <= table.totals[0]; other++) {
+      if (other === row || lastWaitSeenNs[other] <= since) continue;
+      const o = other * keyWords;
+      if (keys[o] === keys[at] && keys[o + 1] === keys[at + 1] && keys[o + 2] === keys[at + 2]) return true;
+    }
+    return false;
   }
 
   #nodeRowOf(queueRow: number): number {
@@ -197,10 +215,6 @@ export class Diagnosis {
     this.workloads.set(key, totals);
     return totals;
   }
-}
-
-function keyOfScope(scope: QueueScope): string {
-  return `${scope.node}/${scope.interfaceId}/${scope.queue}`;
 }
 
 /** Stands for an exporter that sends no node id. */

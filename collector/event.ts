@@ -14,6 +14,11 @@ export interface Owner {
   confidence: number;
 }
 
+/** Tells owners apart: two names of different kind are two owners. */
+export function ownerKeyOf(who: Pick<Owner, 'kind' | 'namespace' | 'workload'>): string {
+  return `${who.kind}/${who.namespace}/${who.workload}`;
+}
+
 /** The queue that an event is about. */
 export interface QueueScope {
   node: string;
@@ -21,6 +26,11 @@ export interface QueueScope {
   interface: string;
   interfaceId: number;
   queue: number;
+}
+
+/** Tells queues apart: names of nodes are unique, ids need not be there. */
+export function queueKeyOf(queue: QueueScope): string {
+  return `${queue.node}/${queue.interfaceId}/${queue.queue}`;
 }
 
 /** A workload's part in the build-up of a queue. */
@@ -145,6 +155,12 @@ export interface Incident {
   alerts: LinkedAlert[];
   /** Newest events, oldest first; bounded. */
   events: CongestionEvent[];
+}
+
+/** An incident as lists and webhooks carry it: its events can be many. */
+export function withoutEvents(incident: Incident): Omit<Incident, 'events'> {
+  const { events: _events, ...rest } = incident;
+  return rest;
 }
 
 /** What happened to an incident. */

@@ -115,6 +115,8 @@ export function measure(
         const [type, severity] = key.split('/');
         return { labels: { type, severity }, value };
       }),
+    hopscope_clock_steps_total: () => perNode((row) => nodes.clockSteps[row]),
+    hopscope_incident_overflow_total: () => one(diagnosis.incidents.overflow),
     hopscope_datagrams_received_total: () => one(counters.datagramsReceived[0]),
     hopscope_datagrams_decoded_total: () => one(counters.datagramsDecoded[0]),
     hopscope_datagrams_duplicate_total: () => one(counters.duplicates[0]),

@@ -62,6 +62,13 @@ export const METRICS = [
   ),
   metric('fabric_incidents_open', 'gauge', 'Open incidents.', ['type', 'severity']),
   metric('fabric_incidents_total', 'counter', 'Incidents opened, by the severity they opened with.', ['type', 'severity']),
+  metric('hopscope_clock_steps_total', 'counter', 'Times that the clock of the node was set or began again.', ['node']),
+  metric(
+    'hopscope_incident_overflow_total',
+    'counter',
+    'States of events that no incident took: every one in the book is open.',
+    [],
+  ),
   metric('hopscope_datagrams_received_total', 'counter', 'Datagrams received = decoded + rejected + dropped.', []),
   metric('hopscope_datagrams_decoded_total', 'counter', 'Datagrams whose framing was good; duplicates included.', []),
   metric(

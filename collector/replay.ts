@@ -65,7 +65,12 @@ export function replayCapture(path: string, options: ReplayOptions): Replayed {
       }
       const nowNs = (frame.seconds - firstSeconds) * 1e9 + frame.nanoseconds;
       // As the collector's timer would have: what is due before this frame happens before it.
-      for (; polledNs < nowNs; polledNs += POLL_NS) diagnosis.poll(polledNs);
+      for (; polledNs < nowNs; polledNs += POLL_NS) {
+        const isBehind = diagnosis.poll(polledNs);
+        if (isBehind || !diagnosis.isIdle) continue;
+        // Nothing would come of the polls until this frame.
+        polledNs = Math.max(polledNs, Math.floor((nowNs - 1) / POLL_NS) * POLL_NS);
+      }
       const datagram = datagramOf(frame.data, frame.linkType);
       if (datagram === undefined) continue;
       if (options.port !== undefined && datagram.destinationPort !== options.port) continue;
@@ -73,7 +78,7 @@ export function replayCapture(path: string, options: ReplayOptions): Replayed {
       const { payload, destinationPort, sourceAddress } = datagram;
       pipeline.receive(payload, 0, payload.length, sources.sourceOfText(sourceAddress), destinationPort, nowNs);
     }
-    diagnosis?.poll(polledNs);
+    while (diagnosis?.poll(polledNs) === true);
   } catch (error) {
     if (!(error instanceof CaptureError)) throw error;
     fault = `${error.message}. The ${frames} whole frames before it were processed.`;

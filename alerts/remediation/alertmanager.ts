@@ -55,10 +55,14 @@ export function linkAlerts(
 }
 
 /** The incident that knows the alert already, or the newest open one that it is about. `incidents` are newest first. */
-function incidentOf(alert: { fingerprint: string; labels: Record<string, string> }, incidents: readonly Incident[]) {
+function incidentOf(
+  alert: { fingerprint: string; startsAt: string; labels: Record<string, string> },
+  incidents: readonly Incident[],
+) {
   return (
-    incidents.find((candidate) => candidate.alerts.some((known) => known.fingerprint === alert.fingerprint)) ??
-    incidents.find((candidate) => candidate.state === 'open' && matches(candidate, alert.labels))
+    incidents.find((candidate) =>
+      candidate.alerts.some((known) => known.fingerprint === alert.fingerprint && known.startsAt === alert.startsAt),
+    ) ?? incidents.find((candidate) => candidate.state === 'open' && matches(candidate, alert.labels))
   );
 }
 

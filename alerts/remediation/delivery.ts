@@ -32,6 +32,7 @@ export class WebhookDelivery {
   readonly #failing = new Set<string>();
   readonly #stopping = new AbortController();
   #timer: NodeJS.Timeout | undefined;
+  #isAwake = false;
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
@@ -49,15 +50,15 @@ export class WebhookDelivery {
     this.wake();
   }
 
-  /** Looks for due events now. */
+  /** Looks for due events as soon as this turn of the event loop is over, once however often it is asked. */
   wake(): void {
-    if (this.#stopping.signal.aborted) return;
-    for (const endpoint of this.#options.endpoints) this.#guarded(endpoint.name, () => this.#sendDue(endpoint));
-  }
-
-  /** Looks again when the delivery that calls this has left its place to the next. */
-  #wakeSoon(): void {
-    setImmediate(() => this.wake());
+    if (this.#isAwake) return;
+    this.#isAwake = true;
+    setImmediate(() => {
+      this.#isAwake = false;
+      if (this.#stopping.signal.aborted) return;
+      for (const endpoint of this.#options.endpoints) this.#guarded(endpoint.name, () => this.#sendDue(endpoint));
+    });
   }
 
   /** Counts an event that fell out of a full outbox. */
@@ -112,7 +113,7 @@ export class WebhookDelivery {
     if (delivery.answer === 'delivered') {
       this.#options.outbox.finish(event.id);
       this.#options.onDelivered(event);
-      this.#wakeSoon();
+      this.wake();
     } else if (delivery.answer === 'refused') this.#giveUp(event, 'refused');
     else this.#retry(event, delivery);
   }

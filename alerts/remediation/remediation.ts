@@ -7,7 +7,7 @@
 // and is sent at the next start when the process died meanwhile. A request is judged once, and only when somebody has received it.
 
 import { randomUUID } from 'node:crypto';
-import type { Incident, IncidentChange } from '../../collector/event.ts';
+import { withoutEvents, type Incident, type IncidentChange } from '../../collector/event.ts';
 import type { Outbox, OutboxEvent, OwedEvent } from '../../collector/store/outbox.ts';
 import { baselineOf, judge, watchNs, type Baseline, type QueueReading } from './verify.ts';
 
@@ -64,7 +64,13 @@ export class Remediation {
 
   /** Sends what a process that died still owed. Call once, before anything else. */
   start(): void {
-    const owed = this.#options.outbox.payDebts(this.#options.nowUnixMs());
+    const nowUnixMs = this.#options.nowUnixMs();
+    const timestamp = new Date(nowUnixMs).toISOString();
+    const owed = this.#options.outbox.payDebts(nowUnixMs, (body) => {
+      const message = JSON.parse(body) as { type: string; data: object };
+      const closedAt = message.type === 'incident.closed' ? { closedAt: timestamp } : {};
+      return JSON.stringify({ ...message, timestamp, data: { ...message.data, ...closedAt } });
+    });
     if (owed > 0) this.#options.onStored(undefined);
   }
 
@@ -185,10 +191,4 @@ export class Remediation {
 
 function outcomeData(request: { id: string; incident: Incident; planHash: string }) {
   return { requestId: request.id, incidentId: request.incident.id, planHash: request.planHash };
-}
-
-/** Events of an incident can be many: a webhook body stays small, the API has them all. */
-function withoutEvents(incident: Incident): Omit<Incident, 'events'> {
-  const { events: _events, ...rest } = incident;
-  return rest;
 }

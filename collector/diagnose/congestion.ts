@@ -7,7 +7,7 @@
 
 import { createHash } from 'node:crypto';
 import { Edge, EDGE_WIDTH, EdgeKind } from '../edge.ts';
-import type { CongestionEvent, EventEnd, Owner, QueueScope } from '../event.ts';
+import { queueKeyOf, type CongestionEvent, type EventEnd, type Owner, type QueueScope } from '../event.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
 import type { FlowKey } from '../observe/flow.ts';
 import { confidenceOf } from './confidence.ts';
@@ -60,9 +60,16 @@ interface OpenCongestion {
   missing: number;
 }
 
+/** Generations of a flow row, and seconds, that are told apart within one event. */
+const GENERATIONS = 1024;
+const SECONDS = 65_536;
 const UNKNOWN: Owner = { kind: 'unknown', namespace: 'unknown', workload: 'unknown', confidence: 0 };
 const MICROBURST_NS = 1e6;
 const SUSTAINED_NS = 100e6;
+/** About ten milliseconds of judging. */
+const MAX_ARRIVALS_PER_POLL = 16_384;
+/** Edges held here; the rest waits in the ring, which counts what it has no room for. */
+const MAX_WAITING = 256;
 
 export class CongestionDiagnosis {
   readonly #sources: CongestionSources;
@@ -71,6 +78,7 @@ export class CongestionDiagnosis {
   /** By queue row; at most one open event per queue, so the queue table bounds it. */
   readonly #open = new Map<number, OpenCongestion>();
   readonly #edge = new Float64Array(EDGE_WIDTH);
+  readonly #waiting: Float64Array[] = [];
 
   constructor(sources: CongestionSources, options: CongestionOptions, watch: CongestionWatcher) {
     this.#sources = sources;
@@ -78,13 +86,40 @@ export class CongestionDiagnosis {
     this.#watch = watch;
   }
 
-  /** Works off all waiting edges, then looks for silence. */
-  poll(nowNs: number): void {
-    while (this.#sources.nextEdge(this.#edge)) this.#take(this.#edge, nowNs);
-    for (const open of this.#open.values()) this.#checkSilence(open, nowNs);
+  /**
+   * Works off the waiting edges, then looks for silence. Of several edges of one event only the newest is judged, and a poll judges a
+   * bounded number of arrivals, so that nothing else waits for long: true when edges are left for the next poll.
+   */
+  poll(nowNs: number): boolean {
+    this.#collect();
+    let arrivals = 0;
+    while (this.#waiting.length > 0 && arrivals < MAX_ARRIVALS_PER_POLL) {
+      const edge = this.#waiting.shift()!;
+      arrivals += this.#take(edge, nowNs);
+    }
+    const isBehind = this.#waiting.length > 0;
+    if (!isBehind) for (const open of this.#open.values()) this.#checkSilence(open, nowNs);
+    return isBehind;
   }
 
-  #take(edge: Float64Array, nowNs: number): void {
+  /** True when no event is open and none is on its way. */
+  get isIdle(): boolean {
+    return this.#open.size === 0 && this.#waiting.length === 0;
+  }
+
+  /** Takes edges from the ring, the later of one event in the place of the earlier. */
+  #collect(): void {
+    while (this.#waiting.length < MAX_WAITING && this.#sources.nextEdge(this.#edge)) {
+      const edge = this.#edge.slice();
+      const row = edge[Edge.queueRow];
+      const earlier = this.#waiting.findLastIndex((other) => other[Edge.queueRow] === row);
+      if (earlier >= 0 && this.#waiting[earlier][Edge.openCount] === edge[Edge.openCount]) this.#waiting[earlier] = edge;
+      else this.#waiting.push(edge);
+    }
+  }
+
+  /** Brings an event up to an edge; returns how many arrivals were looked at. */
+  #take(edge: Float64Array, nowNs: number): number {
     const row = edge[Edge.queueRow];
     const log = edge[Edge.log];
     const isClosed = edge[Edge.kind] === EdgeKind.closed;
@@ -96,6 +131,12 @@ export class CongestionDiagnosis {
       // Its closing edge was lost: it was over before this one began.
       this.#close(open, { kind: 'observed', earliest: open.event.lastSeen, latest: event.start }, nowNs);
       open = undefined;
+    }
+    if (open !== undefined) {
+      // The device clock may have been set meanwhile: what an event is called does not change.
+      event.id = open.event.id;
+      event.start = open.event.start;
+      event.buildUpStart = open.event.buildUpStart;
     }
     if (arrivals !== undefined) this.#judge(event, edge, arrivals);
     else if (open !== undefined) {
@@ -111,6 +152,7 @@ export class CongestionDiagnosis {
       this.#open.set(row, current);
       this.#watch(event, nowNs);
     }
+    return arrivals?.length ?? 0;
   }
 
   #close(open: OpenCongestion, end: EventEnd, nowNs: number): void {
@@ -155,21 +197,34 @@ export class CongestionDiagnosis {
   #judge(event: CongestionEvent, edge: Float64Array, log: ArrivalLog): void {
     const row = edge[Edge.queueRow];
     const offset = this.#sources.nodeOffsetNs(row);
-    const flows = new Map<string, FlowKey | undefined>();
-    const ownerOfEnd = (arrival: number, end: 0 | 4): Owner => {
-      const key = `${log.flowRow[arrival]}/${log.flowGeneration[arrival]}`;
-      if (!flows.has(key)) flows.set(key, this.#sources.flowAt(log.flowRow[arrival], log.flowGeneration[arrival]));
-      const flow = flows.get(key);
-      return flow === undefined ? UNKNOWN : this.#sources.ownerAt(flow.addresses, end, log.enqueueNodeNs[arrival] + offset);
+    // One look-up per flow and second: that is how finely it is known when an address changed hands.
+    const owners = new Map<number, readonly [Owner, Owner]>();
+    const ownersOf = (arrival: number): readonly [Owner, Owner] => {
+      const row = log.flowRow[arrival];
+      const second = Math.floor((log.enqueueNodeNs[arrival] + offset) / 1e9) % SECONDS;
+      const key = (row * GENERATIONS + (log.flowGeneration[arrival] % GENERATIONS)) * SECONDS + second;
+      const known = owners.get(key);
+      if (known !== undefined) return known;
+      const flow = this.#sources.flowAt(row, log.flowGeneration[arrival]);
+      const atNs = log.enqueueNodeNs[arrival] + offset;
+      const found = [0, 4].map((end) => (flow === undefined ? UNKNOWN : this.#sources.ownerAt(flow.addresses, end, atNs)));
+      owners.set(key, found as [Owner, Owner]);
+      return found as [Owner, Owner];
     };
-    const senderOf = (arrival: number): Owner => ownerOfEnd(arrival, 0);
+    const senderOf = (arrival: number): Owner => ownersOf(arrival)[0];
     const loss = event.evidence.reportLossRatio ?? 0;
     const rate = this.#sources.portBytesPerNs(row);
     const window: BuildUp = { fromNodeNs: edge[Edge.buildUpNodeNs], toNodeNs: edge[Edge.peakNodeNs], portBytesPerNs: rate };
     const verdict = blame(log, octetsOf(log, loss, window), window, senderOf);
     event.culprits = verdict.culprits;
-    event.victims = victimsOf(log, window.fromNodeNs, loss, this.#options.budgetNs, verdict.culprits, senderOf, (arrival) =>
-      ownerOfEnd(arrival, 4),
+    event.victims = victimsOf(
+      log,
+      window.fromNodeNs,
+      loss,
+      this.#options.budgetNs,
+      verdict.culprits,
+      senderOf,
+      (arrival) => ownersOf(arrival)[1],
     );
     // Conservation: what came in is what left at line rate plus what is queued at the peak. Only a port with one queue tells.
     const expected = rate * (window.toNodeNs - window.fromNodeNs + edge[Edge.peakWaitNs]);
@@ -211,6 +266,6 @@ export class CongestionDiagnosis {
 
 /** The same opening on the same queue has the same id, under replay and in every collector that hears it. */
 function eventId(queue: QueueScope, openedDeviceNs: bigint): string {
-  const text = `congestion/${queue.node}/${queue.interfaceId}/${queue.queue}/${openedDeviceNs}`;
+  const text = `congestion/${queueKeyOf(queue)}/${openedDeviceNs}`;
   return `evt_${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
 }

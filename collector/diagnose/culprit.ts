@@ -3,7 +3,7 @@
 // Rule: a report is not a packet. TCP sequence deltas say what was sent between two reports; otherwise a report stands for
 // 1 / (1 - loss) packets (Horvitz-Thompson).
 
-import type { Culprit, Owner } from '../event.ts';
+import { ownerKeyOf, type Culprit, type Owner } from '../event.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
 
 /** Octets of headers per TCP segment, and the usual payload of a full one: added to sequence deltas. */
@@ -69,7 +69,7 @@ export function blame(log: ArrivalLog, octets: Float64Array, window: BuildUp, ow
   for (let i = 0; i < log.length; i++) {
     if (log.enqueueNodeNs[i] < window.fromNodeNs || log.enqueueNodeNs[i] > window.toNodeNs) continue;
     const owner = ownerOf(i);
-    const key = `${owner.kind}/${owner.namespace}/${owner.workload}`;
+    const key = ownerKeyOf(owner);
     const group = groups.get(key) ?? { owner, bytes: 0, flows: new Set<string>() };
     groups.set(key, group);
     group.bytes += octets[i];

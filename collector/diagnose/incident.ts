@@ -3,7 +3,17 @@
 // Rule: the book is bounded; closed incidents leave it oldest first. An incident shows its surest verdict, and never changes its
 // leading culprit: another culprit is another incident.
 
-import type { CongestionEvent, Incident, IncidentChange, LinkedAlert, Plan, Severity, Victim } from '../event.ts';
+import {
+  ownerKeyOf,
+  queueKeyOf,
+  type CongestionEvent,
+  type Incident,
+  type IncidentChange,
+  type LinkedAlert,
+  type Plan,
+  type Severity,
+  type Victim,
+} from '../event.ts';
 
 export interface IncidentOptions {
   /** Without a new event for this long, an incident is over. */
@@ -38,8 +48,8 @@ export class IncidentBook {
   readonly #entries = new Map<string, Entry>();
   /** Incidents by type and severity since the start, for counters that must not shrink with the book. */
   readonly opened = new Map<string, number>();
-  /** Closed or oldest incidents that left the book. */
-  forgotten = 0;
+  /** States of events that found no room: every incident in the book is open. */
+  overflow = 0;
 
   constructor(options: IncidentOptions, watch: IncidentWatcher) {
     this.#options = options;
@@ -49,6 +59,7 @@ export class IncidentBook {
   /** Puts a new state of an event into its incident, opening one if needed. */
   record(event: CongestionEvent, nowNs: number): void {
     const entry = this.#entryFor(event) ?? this.#open(event, nowNs);
+    if (entry === undefined) return;
     const { incident } = entry;
     const isNew = incident.events.length === 0;
     const before = incident.severity;
@@ -78,6 +89,13 @@ export class IncidentBook {
     this.#watch(incident, 'closed');
   }
 
+  /** Incidents that are open. */
+  get open(): number {
+    let open = 0;
+    for (const { incident } of this.#entries.values()) if (incident.state === 'open') open++;
+    return open;
+  }
+
   /** All incidents in the book, newest first. */
   list(): Incident[] {
     return [...this.#entries.values()].map((entry) => entry.incident).reverse();
@@ -97,11 +115,12 @@ export class IncidentBook {
   }
 
   #entryFor(event: CongestionEvent): Entry | undefined {
-    const queueKey = queueKeyOf(event);
+    const queueKey = queueKeyOf(event.queue);
     const culprit = leadingCulprit(event);
     for (const entry of this.#entries.values()) {
       if (entry.incident.state !== 'open' || !entry.openEvents.has(event.id)) continue;
-      const isOwn = entry.verdictEventId === event.id || culprit === undefined || (entry.leading ?? culprit) === culprit;
+      const isOnlyOne = entry.incident.eventCount === 1;
+      const isOwn = isOnlyOne || culprit === undefined || (entry.leading ?? culprit) === culprit;
       if (isOwn) return entry;
       // It was put here before its culprit was known, and belongs to another story.
       entry.openEvents.delete(event.id);
@@ -115,7 +134,11 @@ export class IncidentBook {
     return undefined;
   }
 
-  #open(event: CongestionEvent, nowNs: number): Entry {
+  #open(event: CongestionEvent, nowNs: number): Entry | undefined {
+    if (!this.#hasRoom()) {
+      this.overflow++;
+      return undefined;
+    }
     const incident: Incident = {
       id: event.id.replace('evt_', 'inc_'),
       type: 'congestion',
@@ -139,13 +162,12 @@ export class IncidentBook {
     };
     const entry: Entry = {
       incident,
-      queueKey: queueKeyOf(event),
+      queueKey: queueKeyOf(event.queue),
       lastActivityNs: nowNs,
       openEvents: new Set<string>(),
       leading: undefined,
       verdictEventId: event.id,
     };
-    this.#makeRoom(nowNs);
     this.#entries.set(incident.id, entry);
     return entry;
   }
@@ -181,13 +203,13 @@ export class IncidentBook {
     incident.summary = summaryOf(incident);
   }
 
-  #makeRoom(nowNs: number): void {
-    if (this.#entries.size < this.#options.maxIncidents) return;
-    const entries = [...this.#entries.values()];
-    const { incident } = entries.find((entry) => entry.incident.state === 'closed') ?? entries[0];
-    if (incident.state === 'open') this.#close(incident, nowNs);
-    this.#entries.delete(incident.id);
-    this.forgotten++;
+  /** Lets the oldest closed incident go when the book is full. */
+  #hasRoom(): boolean {
+    if (this.#entries.size < this.#options.maxIncidents) return true;
+    for (const { incident } of this.#entries.values()) {
+      if (incident.state === 'closed') return this.#entries.delete(incident.id);
+    }
+    return false;
   }
 }
 
@@ -199,15 +221,11 @@ export function severityOf(event: CongestionEvent): Severity {
   return event.victims.length > 0 || event.kind === 'congestion' ? 2 : 1;
 }
 
-function queueKeyOf(event: CongestionEvent): string {
-  return `${event.queue.node}/${event.queue.interfaceId}/${event.queue.queue}`;
-}
-
 /** The culprit that leads surely enough to name an incident after. */
 function leadingCulprit({ culprits, confidence }: CongestionEvent): string | undefined {
   const first = culprits[0];
   if (first === undefined || first.kind === 'unknown' || first.buildUpShare < MIN_CULPRIT_SHARE) return undefined;
-  return confidence < MIN_CONFIDENCE ? undefined : `${first.kind}/${first.namespace}/${first.workload}`;
+  return confidence < MIN_CONFIDENCE ? undefined : ownerKeyOf(first);
 }
 
 function mergeVictims(known: readonly Victim[], found: readonly Victim[]): Victim[] {

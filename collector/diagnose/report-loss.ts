@@ -1,6 +1,6 @@
 // How much of what a node reports gets here: sequence gaps over the last five to ten seconds, per node.
 // Rule: loss goes into every verdict's confidence; a node without a counter of its own answers with the loss of all, and a counter
-// that never moves with "not known".
+// that never moves, or moves without order, with "not known".
 
 import type { SequenceTable } from '../observe/sequence.ts';
 
@@ -36,12 +36,12 @@ export class ReportLoss {
   }
 
   #ratio(matches: (row: number) => boolean): number | undefined {
-    const { keys, expected, received, constant } = this.#sources;
+    const { keys, expected, received, uncounted } = this.#sources;
     let expectedSum = 0;
     let receivedSum = 0;
     let found = false;
     for (let row = 1; row < keys.capacity; row++) {
-      if (!keys.isUsed(row) || constant[row] === 1 || !matches(row)) continue;
+      if (!keys.isUsed(row) || uncounted[row] !== 0 || !matches(row)) continue;
       const before = this.#previous.get(row);
       // A row that counts less than before has passed to another source.
       const from = before === undefined || before.expected > expected[row] ? { expected: 0, received: 0 } : before;

@@ -1,7 +1,7 @@
 // Who suffered: workloads whose packets waited in the queue for longer than harms, over the whole event.
 // Rule: a workload that caused most of the build-up is not listed as its victim; its own wait is its own doing.
 
-import type { Culprit, Owner, Victim } from '../event.ts';
+import { ownerKeyOf, type Culprit, type Owner, type Victim } from '../event.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
 
 const MIN_HARM_NS = 25_000;
@@ -32,14 +32,12 @@ export function victimsOf(
 ): Victim[] {
   const harmNs = Math.max(MIN_HARM_NS, budgetNs * 0.05);
   const inverse = 1 / (1 - Math.min(lossRatio, 0.95));
-  const causes = new Set(
-    culprits.filter((c) => c.buildUpShare >= CAUSE_SHARE).map((c) => `${c.kind}/${c.namespace}/${c.workload}`),
-  );
+  const causes = new Set(culprits.filter((c) => c.buildUpShare >= CAUSE_SHARE).map(ownerKeyOf));
   const harms = new Map<string, Harm>();
   for (let i = 0; i < log.length; i++) {
     if (log.enqueueNodeNs[i] < fromNodeNs) continue;
     const owner = ownerOf(i);
-    const key = `${owner.kind}/${owner.namespace}/${owner.workload}`;
+    const key = ownerKeyOf(owner);
     if (owner.kind === 'unknown' || causes.has(key)) continue;
     const harm = harms.get(key) ?? { owner, waits: [], packets: 0, delayed: 0, sumNs: 0, towards: new Map<string, number>() };
     harms.set(key, harm);

@@ -6,7 +6,7 @@ import { createServer, type Server } from 'node:http';
 import { isIP, type AddressInfo } from 'node:net';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import helmet from 'helmet';
-import type { Incident } from '../event.ts';
+import { withoutEvents, type Incident } from '../event.ts';
 
 export interface HttpParts {
   address: string;
@@ -125,9 +125,4 @@ function requireToken(token: string) {
     if (timingSafeEqual(createHash('sha256').update(given).digest(), wanted)) next();
     else response.status(401).set('www-authenticate', 'Basic realm="hopscope"').json({ error: 'a bearer token is required' });
   };
-}
-
-function withoutEvents(incident: Incident): Omit<Incident, 'events'> {
-  const { events: _events, ...rest } = incident;
-  return rest;
 }

@@ -128,12 +128,12 @@ export class KubernetesOwners {
     this.#uids.set(nameOf(pod), uid);
     if (status.hostIP !== undefined && spec?.nodeName !== undefined) {
       const owner: Owner = { kind: 'node', namespace: '', workload: spec.nodeName, confidence: 0.9 };
-      this.map.claim(status.hostIP, `node/${spec.nodeName}`, owner, 0);
+      this.map.claim(status.hostIP, `node/${spec.nodeName}`, owner, 0, this.#options.now());
     }
     if (spec?.hostNetwork === true) return;
     const addresses = addressesOf(pod);
     const startedMs = startedUnixMs(pod) ?? this.#options.now();
-    for (const address of addresses) this.map.claim(address, uid, ownerOfPod(pod), startedMs);
+    for (const address of addresses) this.map.claim(address, uid, ownerOfPod(pod), startedMs, this.#options.now());
     // A new sandbox means new addresses; none at all for a moment means nothing (kubernetes#125370).
     if (addresses.length > 0) this.map.release(uid, this.#options.now(), addresses);
     if (status.phase === 'Succeeded' || status.phase === 'Failed') {

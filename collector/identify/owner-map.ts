@@ -32,11 +32,11 @@ export class OwnerMap {
     return this.#intervals.size;
   }
 
-  /** `uid` owns `address` (canonical text) from `fromUnixMs` on. Repeats change the description only. */
-  claim(address: string, uid: string, owner: Owner, fromUnixMs: number): void {
+  /** `uid` owns `address` (canonical text) from `fromUnixMs` on, as is known at `nowUnixMs`. Repeats change the description only. */
+  claim(address: string, uid: string, owner: Owner, fromUnixMs: number, nowUnixMs: number): void {
     let list = this.#intervals.get(address);
     if (list === undefined) {
-      if (this.#intervals.size >= this.capacity) this.#forgetEnded(fromUnixMs);
+      if (this.#intervals.size >= this.capacity) this.#forgetEnded(nowUnixMs);
       if (this.#intervals.size >= this.capacity) {
         this.overflow++;
         return;

@@ -65,6 +65,10 @@ export class ArrivalPool {
   /** [0] arrivals that found no log, [1] logs taken from an idle queue. */
   readonly totals: Float64Array;
   #seed = 0x2545f491;
+  /** While no log can be had, looking again would cost every arrival a scan: not before this time, unless one was freed. */
+  #noneUntilNs = 0;
+  readonly #freed: Int32Array;
+  #freedSeen = 0;
 
   /** `logs` logs of `entries` arrivals each, for queue rows below `rows`. */
   constructor(arena: Arena, logs: number, entries: number, rows: number, patience: LogPatience) {
@@ -90,6 +94,7 @@ export class ArrivalPool {
     this.#tcpSequence = arena.uint32(logs * entries);
     this.#hasTcpSequence = arena.uint8(logs * entries);
     this.totals = arena.float64(2);
+    this.#freed = arena.int32(1);
   }
 
   /** Appends an arrival to the log of queue `row`, which takes one if it has none and `mayTake` allows it. */
@@ -168,6 +173,8 @@ export class ArrivalPool {
   }
 
   #take(row: number, nowNs: number): void {
+    const freed = Atomics.load(this.#freed, 0);
+    if (nowNs < this.#noneUntilNs && freed === this.#freedSeen) return;
     let log = -1;
     let idlest = 0;
     for (let candidate = 0; candidate < this.logs; candidate++) {
@@ -183,7 +190,11 @@ export class ArrivalPool {
       idlest = idle;
       log = candidate;
     }
-    if (log < 0) return;
+    if (log < 0) {
+      this.#noneUntilNs = nowNs + this.#patience.looseNs / 10;
+      this.#freedSeen = freed;
+      return;
+    }
     if (idlest > 0 && this.#state[log] === IN_USE) this.#deprive(log);
     Atomics.add(this.#generation, log, 1);
     this.#state[log] = IN_USE;
@@ -213,6 +224,7 @@ export class ArrivalPool {
   /** Makes a log free again. */
   free(log: number): void {
     Atomics.store(this.#state, log, FREE);
+    Atomics.add(this.#freed, 0, 1);
   }
 
   /** Copies a log out; undefined when it has another owner by now, or the hot thread kept rewriting it. */

@@ -2,7 +2,9 @@
 //
 //   device timestamp ─▶ node time (ns since the row's first report, wraps undone) ──offset──▶ collector time
 //
-// The offset is the least delay seen between a timestamp and its arrival, over the last one to two minutes.
+// The offset is the least delay seen between a timestamp and its arrival, over the last one to two minutes. A stamp from the future, or
+// from long ago, is believed only when the next one agrees: then the device clock was set. One alone is garbage, and the arrival of
+// its report stands for it: a single bad stamp must not make everything after it look late.
 // Rule: differences are taken within one node only. Two nodes meet only through their offsets, which are as good as the delivery.
 
 import { Present, type HopBatch } from '../hop.ts';
@@ -11,8 +13,12 @@ import { KeyTable } from '../memory/key-table.ts';
 
 const TWO_32 = 0x1_0000_0000;
 const OFFSET_WINDOW_NS = 60e9;
-/** A timestamp this far from where arrival time puts it means that the device clock was set or restarted. */
-const STEP_NS = 10e9;
+/** A stamp that is so far ahead of its own arrival, the offset taken in, cannot be right. */
+const FUTURE_NS = 500e6;
+/** Nor can one that is so much older than what came before: no report is under way for so long. */
+const PAST_NS = 2e9;
+/** Two stamps tell of the same set clock when they agree within this. */
+const AGREE_NS = 100e6;
 /** A node silent for so long may lose its row to another: invented node ids must not blind the table for good. */
 const IDLE_NS = 600e9;
 
@@ -33,6 +39,8 @@ export class NodeTable {
   readonly #windowMinNs: Float64Array;
   readonly #previousMinNs: Float64Array;
   readonly #windowStartNs: Float64Array;
+  /** What a strange stamp makes of the time of its arrival: node time minus arrival; NaN when the last stamp was not strange. */
+  readonly #strangeNs: Float64Array;
 
   constructor(arena: Arena, capacity: number) {
     this.keys = new KeyTable(arena, capacity, 2, IDLE_NS);
@@ -49,6 +57,7 @@ export class NodeTable {
     this.#windowMinNs = arena.float64(rows);
     this.#previousMinNs = arena.float64(rows);
     this.#windowStartNs = arena.float64(rows);
+    this.#strangeNs = arena.float64(rows);
   }
 
   /**
@@ -98,10 +107,13 @@ export class NodeTable {
     return row;
   }
 
-  /** Device time of a node time, ns: the same in every collector that hears the node. For the calm thread. */
-  deviceTimeNs(row: number, nodeNs: number): bigint {
+  /**
+   * Device time of a node time, ns: the same in every collector that hears the node. Undefined for a node without stamps. For the calm
+   * thread.
+   */
+  deviceTimeNs(row: number, nodeNs: number): bigint | undefined {
     const reference = (BigInt(this.#referenceWords[row * 2 + 1]) << 32n) | BigInt(this.#referenceWords[row * 2]);
-    return reference + BigInt(Math.round(nodeNs - this.#referenceNs[row]));
+    return reference === 0n ? undefined : reference + BigInt(Math.round(nodeNs - this.#referenceNs[row]));
   }
 
   /** When the packet came in on the node's clock: its ingress stamp, or egress minus latency, or the arrival of the report. */
@@ -119,18 +131,27 @@ export class NodeTable {
     const high = words[hop * 2 + 1];
     if (this.#lastArrivalNs[row] === 0) this.#anchor(row, high, low, nowNs);
     let relative = this.#relative(row, high, low, wrapNs, nowNs);
-    const expected = this.newestNodeNs[row] + (nowNs - this.#lastArrivalNs[row]);
-    if (relative - expected > STEP_NS || expected - relative > STEP_NS) {
+    if (this.#isStrange(row, relative, nowNs)) {
+      const strange = relative - nowNs;
+      const isConfirmed = Math.abs(strange - this.#strangeNs[row]) < AGREE_NS;
+      this.#strangeNs[row] = strange;
+      if (!isConfirmed) return nowNs - this.offsetNs[row];
       this.clockSteps[row]++;
       this.#anchor(row, high, low, nowNs);
       relative = this.#relative(row, high, low, wrapNs, nowNs);
     }
+    this.#strangeNs[row] = Number.NaN;
     if (relative > this.newestNodeNs[row]) {
       this.newestNodeNs[row] = relative;
       this.#lastArrivalNs[row] = nowNs;
     }
     this.#learnOffset(row, nowNs - relative, nowNs);
     return fromIngress ? relative : relative - ((present & Present.hopLatency) !== 0 ? batch.hopLatencyNs[hop] : 0);
+  }
+
+  #isStrange(row: number, relative: number, nowNs: number): boolean {
+    const expected = this.newestNodeNs[row] + (nowNs - this.#lastArrivalNs[row]);
+    return relative + this.offsetNs[row] - nowNs > FUTURE_NS || expected - relative > PAST_NS;
   }
 
   /** Node time continues across an anchor, so that a queue's state never sees time run backwards by more than a step. */
@@ -142,6 +163,7 @@ export class NodeTable {
     this.newestNodeNs[row] = elapsed;
     this.#lastArrivalNs[row] = nowNs;
     this.offsetNs[row] = nowNs - elapsed;
+    this.#strangeNs[row] = Number.NaN;
     this.#windowMinNs[row] = Infinity;
     this.#previousMinNs[row] = Infinity;
     this.#windowStartNs[row] = nowNs;

@@ -43,7 +43,6 @@ export class QueueTable {
   /** Largest wait since the exporter last took it (the calm thread writes zero back). */
   readonly peakWaitNs: Float64Array;
   readonly lastWaitNs: Float64Array;
-  readonly lastDepthBytes: Float64Array;
   readonly lastNodeNs: Float64Array;
   /** Collector time of the newest report that told a wait, ns: silence is counted from here. */
   readonly lastWaitSeenNs: Float64Array;
@@ -81,7 +80,6 @@ export class QueueTable {
     this.latencySumNs = arena.float64(rows);
     this.peakWaitNs = arena.float64(rows);
     this.lastWaitNs = arena.float64(rows);
-    this.lastDepthBytes = arena.float64(rows);
     this.lastNodeNs = arena.float64(rows);
     this.lastWaitSeenNs = arena.float64(rows);
     this.congestedNs = arena.float64(rows);
@@ -208,7 +206,6 @@ export class QueueTable {
     else if (waitNs >= t.openWaitNs) this.#openEvent(row, enqueueNs, waitNs, depthBytes);
     this.lastNodeNs[row] = enqueueNs;
     this.lastWaitNs[row] = waitNs;
-    this.lastDepthBytes[row] = depthBytes;
   }
 
   #logArrival(row: number, enqueueNs: number, waitNs: number, nowNs: number, batch: HopBatch, report: number): void {

@@ -2,7 +2,8 @@
 // 22 bits (v2.0) and 32 bits (v0.5) both wrap. Two answers to "how much was lost": `expected - received` is what is missing now,
 // numbers that may still come included; `lost` is what did not come until the counter was 64 further on, and never falls.
 // Rule: out of order is not loss, a stray number is not a million losses, a restart is neither, and a counter that never moves says
-// nothing. A jump is believed only when the next datagram goes on from it (as in RFC 3550, appendix A.1).
+// nothing. A jump is believed only when the next datagram goes on from it (as in RFC 3550, appendix A.1). A source that keeps jumping
+// (two exporters under one name, reordering beyond all bounds) counts nothing until it has been orderly for a while.
 
 import type { Arena } from '../memory/arena.ts';
 import { KeyTable } from '../memory/key-table.ts';
@@ -13,6 +14,11 @@ const WINDOW_WORDS = WINDOW / 32;
 /** A number that is this far behind and has not come is lost. */
 const LOST_AFTER = 64;
 const CONSTANT_AFTER = 16;
+/** A jump is confirmed by a number at most so much further on: exporters may count reports, or be shared by two collectors. */
+const CONFIRM_WITHIN = 8;
+/** Jumps and restarts, without so many orderly datagrams in between, that make a source erratic; and what makes it orderly again. */
+const ERRATIC_AFTER = 8;
+const ORDERLY_AFTER = 256;
 /** So many known numbers in a row, each one more than the last, are a counter that began again, not duplicates. */
 const RESTART_RUN = 16;
 /** A forward jump beyond the first that lands below the second is a restart: a wrap would land there once in 256 times. */
@@ -22,6 +28,9 @@ const IDLE_NS = 600e9;
 
 /** What `observe` tells about one datagram. */
 export const Arrival = { fresh: 0, duplicate: 1 } as const;
+
+/** Why a source does not count: its number never moves, or moves without order. */
+export const Uncounted = { no: 0, constant: 1, erratic: 2 } as const;
 
 export class SequenceTable {
   readonly keys: KeyTable;
@@ -33,13 +42,16 @@ export class SequenceTable {
   readonly duplicates: Float64Array;
   readonly reordered: Float64Array;
   readonly restarts: Float64Array;
-  /** 1 when the counter has never moved over 16 datagrams: no loss information from this source. */
-  readonly constant: Uint8Array;
+  /** Not 0: no loss information from this source. See Uncounted. */
+  readonly uncounted: Uint8Array;
   readonly #highest: Uint32Array;
   /** Numbers advanced over since the counter last (re)started: what lies before was never expected. */
   readonly #sinceStart: Float64Array;
   readonly #equalRun: Uint32Array;
-  /** The number that would confirm a jump, plus one; 0 when there was none. */
+  /** Orderly datagrams in a row, and how often order was broken of late. */
+  readonly #orderlyRun: Uint32Array;
+  readonly #disorder: Uint32Array;
+  /** The first number behind a jump that waits for its confirmation, plus one; 0 when there is none. */
   readonly #confirming: Float64Array;
   readonly #lastDuplicate: Float64Array;
   readonly #duplicateRun: Uint32Array;
@@ -54,10 +66,12 @@ export class SequenceTable {
     this.duplicates = arena.float64(rows);
     this.reordered = arena.float64(rows);
     this.restarts = arena.float64(rows);
-    this.constant = arena.uint8(rows);
+    this.uncounted = arena.uint8(rows);
     this.#highest = arena.uint32(rows);
     this.#sinceStart = arena.float64(rows);
     this.#equalRun = arena.uint32(rows);
+    this.#orderlyRun = arena.uint32(rows);
+    this.#disorder = arena.uint32(rows);
     this.#confirming = arena.float64(rows);
     this.#lastDuplicate = arena.float64(rows);
     this.#duplicateRun = arena.uint32(rows);
@@ -87,14 +101,14 @@ export class SequenceTable {
     const row = this.keys.rowOf(nowNs);
     if (row === 0) return Arrival.fresh;
     if (this.keys.isNew) return this.#begin(row, sequence);
-    if (this.constant[row] === 1) return this.#whileConstant(row, sequence);
-
     const span = bits === 32 ? 0x1_0000_0000 : 2 ** bits;
+    if (this.uncounted[row] !== Uncounted.no) return this.#whileUncounted(row, sequence, span);
     const ahead = (sequence - this.#highest[row] + span) % span;
     if (ahead === 0) return this.#repeat(row);
     this.#equalRun[row] = 0;
     const behind = span - ahead;
     if (ahead < WINDOW) {
+      if (++this.#orderlyRun[row] >= ORDERLY_AFTER) this.#disorder[row] = 0;
       this.#advance(row, sequence, ahead);
       return Arrival.fresh;
     }
@@ -110,7 +124,8 @@ export class SequenceTable {
     this.duplicates[row] = 0;
     this.reordered[row] = 0;
     this.restarts[row] = 0;
-    this.constant[row] = 0;
+    this.uncounted[row] = Uncounted.no;
+    this.#disorder[row] = 0;
     return this.#start(row, sequence);
   }
 
@@ -130,6 +145,7 @@ export class SequenceTable {
   /** The counter began again: what was still awaited will not come. */
   #restart(row: number, sequence: number): number {
     this.restarts[row]++;
+    this.#disturb(row);
     const awaited = Math.min(LOST_AFTER, this.#sinceStart[row]);
     for (let back = 0; back < awaited; back++) if (!this.#isMarked(row, this.#highest[row] - back)) this.lost[row]++;
     return this.#start(row, sequence);
@@ -137,15 +153,23 @@ export class SequenceTable {
 
   /** A number far from all that is known: a stray, unless the next datagram goes on from it. */
   #jump(row: number, sequence: number, ahead: number, span: number): number {
-    const confirmed = this.#confirming[row] === sequence + 1;
-    this.#confirming[row] = ((sequence + 1) % span) + 1;
-    if (!confirmed) return Arrival.fresh;
+    const first = this.#confirming[row] - 1;
+    const step = (sequence - first + span) % span;
+    this.#confirming[row] = sequence + 1;
+    this.#disturb(row);
+    if (first < 0 || step === 0 || step > CONFIRM_WITHIN) return Arrival.fresh;
     // The datagram before this one was the first behind the jump, and was taken for a stray.
-    const first = (sequence - 1 + span) % span;
+    const toFirst = (ahead - step + span) % span;
     if (ahead >= span / 2 || (ahead > RESTART_JUMP && sequence < NEAR_ZERO)) this.#restart(row, first);
-    else this.#advance(row, first, ahead - 1);
-    this.#advance(row, sequence, 1);
+    else this.#advance(row, first, toFirst);
+    this.#advance(row, sequence, step);
     return Arrival.fresh;
+  }
+
+  /** Order was broken: done too often of late, the source does not count. */
+  #disturb(row: number): void {
+    this.#orderlyRun[row] = 0;
+    if (++this.#disorder[row] >= ERRATIC_AFTER) this.uncounted[row] = Uncounted.erratic;
   }
 
   /** Moves the newest number on by `ahead`; what falls more than LOST_AFTER behind without having come is lost. */
@@ -192,13 +216,22 @@ export class SequenceTable {
       return Arrival.duplicate;
     }
     this.#equalRun[row]++;
-    if (this.#equalRun[row] >= CONSTANT_AFTER) this.constant[row] = 1;
+    if (this.#equalRun[row] >= CONSTANT_AFTER) this.uncounted[row] = Uncounted.constant;
     return Arrival.fresh;
   }
 
-  #whileConstant(row: number, sequence: number): number {
-    if (sequence === this.#highest[row]) return Arrival.fresh;
-    this.constant[row] = 0;
+  /** Everything is fresh; a constant counter counts as soon as it moves, an erratic one when it has been orderly for long enough. */
+  #whileUncounted(row: number, sequence: number, span: number): number {
+    const ahead = (sequence - this.#highest[row] + span) % span;
+    this.#highest[row] = sequence;
+    if (this.uncounted[row] === Uncounted.constant) {
+      if (ahead === 0) return Arrival.fresh;
+    } else {
+      this.#orderlyRun[row] = ahead > 0 && ahead <= CONFIRM_WITHIN ? this.#orderlyRun[row] + 1 : 0;
+      if (this.#orderlyRun[row] < ORDERLY_AFTER) return Arrival.fresh;
+    }
+    this.uncounted[row] = Uncounted.no;
+    this.#disorder[row] = 0;
     return this.#start(row, sequence);
   }
 

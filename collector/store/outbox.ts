@@ -38,6 +38,7 @@ export class Outbox {
   readonly #settle: StatementSync;
   readonly #isOwed: StatementSync;
   readonly #debts: StatementSync;
+  readonly #dropCommands: StatementSync;
   readonly #due: StatementSync;
   readonly #finish: StatementSync;
   readonly #later: StatementSync;
@@ -81,6 +82,7 @@ export class Outbox {
     this.#settle = this.#db.prepare('DELETE FROM owed WHERE key = ?');
     this.#isOwed = this.#db.prepare('SELECT 1 FROM owed WHERE key = ?');
     this.#debts = this.#db.prepare('SELECT key, endpoint, type, group_key AS groupKey, body FROM owed');
+    this.#dropCommands = this.#db.prepare('DELETE FROM outbox WHERE expires_unix_ms IS NOT NULL');
     this.#due = this.#db.prepare(`
       SELECT id, endpoint, type, group_key AS groupKey, body, attempts, expires_unix_ms AS expiresUnixMs FROM outbox AS o
       WHERE endpoint = ? AND next_unix_ms <= ? AND NOT EXISTS (
@@ -117,12 +119,17 @@ export class Outbox {
     return this.#isOwed.get(key) !== undefined;
   }
 
-  /** Turns everything that is owed into events; returns how many. */
-  payDebts(nowUnixMs: number): number {
+  /**
+   * Turns everything that is owed into events, their bodies brought up to date by `renew`; returns how many. Commands that were never
+   * delivered go: nobody would judge them.
+   */
+  payDebts(nowUnixMs: number, renew: (body: string) => string): number {
     return this.#atomically(() => {
+      this.#dropCommands.run();
       const debts = this.#debts.all() as unknown as (OwedEvent & { endpoint: string; groupKey: string })[];
       for (const { key, endpoint, type, groupKey, body } of debts) {
-        this.#put.run(`msg_${randomUUID()}`, endpoint, type, groupKey, body, nowUnixMs, null);
+        this.#makeRoom();
+        this.#put.run(`msg_${randomUUID()}`, endpoint, type, groupKey, renew(body), nowUnixMs, null);
         this.#settle.run(key);
       }
       return debts.length;

@@ -69,6 +69,7 @@ it('opens, grows, closes as observed, and gives the log back', () => {
   push(EdgeKind.opened, 1);
   diagnosis.poll(0.02 * SECOND);
   push(EdgeKind.grew, 1, { lastNodeNs: 2e6 });
+  diagnosis.poll(0.03 * SECOND);
   push(EdgeKind.closed, 1, { lastNodeNs: 6e6 });
   diagnosis.poll(0.04 * SECOND);
   expect(seen.map((e) => [e.state, e.kind])).toEqual([
@@ -120,6 +121,31 @@ it('the next event on the queue closes one whose closing edge was lost', () => {
     ['open', 't9000000'],
   ]);
   expect(seen[1].end!.latest).toBe('t9000000');
+});
+
+it('of several edges of one event the newest counts, and one poll does not go on for ever', () => {
+  log = logOf(Array.from({ length: 6000 }, (_, i) => ({ atNs: i, flow: 1, waitNs: 60_000 })));
+  push(EdgeKind.opened, 1);
+  push(EdgeKind.grew, 1);
+  push(EdgeKind.closed, 1, { lastNodeNs: 9000 });
+  for (let row = 100; row < 110; row++) push(EdgeKind.closed, 1, { queueRow: row });
+  expect(diagnosis.poll(0.02 * SECOND)).toBe(true);
+  expect(seen[0]).toMatchObject({ state: 'closed', lastSeen: 't9000' });
+  expect(seen).toHaveLength(3);
+  while (diagnosis.poll(0.04 * SECOND));
+  expect(seen).toHaveLength(11);
+  expect(freed).toHaveLength(11);
+});
+
+it('keeps its name when the clock of the device is set in the middle', () => {
+  push(EdgeKind.opened, 1);
+  diagnosis.poll(0.02 * SECOND);
+  push(EdgeKind.closed, 1, { openedNodeNs: 77_000 });
+  diagnosis.poll(0.04 * SECOND);
+  expect(seen.map((event) => [event.state, event.id, event.start])).toEqual([
+    ['open', seen[0].id, 't1000'],
+    ['closed', seen[0].id, 't1000'],
+  ]);
 });
 
 describe('evidence', () => {

@@ -114,6 +114,15 @@ it('an event that turns out to have another culprit moves to a story of its own'
   expect(book.list().map((incident) => incident.state)).toEqual(['closed', 'closed']);
 });
 
+it('never changes its leading culprit, also when the event that showed it thinks again', () => {
+  book.record(event({ confidence: 0.8 }), 1e9);
+  const sure = event({ state: 'open', confidence: 0.9 });
+  book.record(sure, 2e9);
+  book.record({ ...sure, state: 'closed', culprits: [culprit('beta')], confidence: 0.95 }, 3e9);
+  const [second, first] = book.list();
+  expect([first.culprits[0].workload, second.culprits[0].workload]).toEqual(['alpha', 'beta']);
+});
+
 it('severity only rises, and each rise is told', () => {
   book.record(event(), 1e9);
   book.record(event({ victims: [victim(0.6)] }), 2e9);
@@ -127,13 +136,19 @@ it('severity only rises, and each rise is told', () => {
   ]);
 });
 
-it('a full book lets closed ones go first, and closes an open one before it goes', () => {
+it('a full book lets the oldest closed one go; full of open ones it takes no newcomer, and counts', () => {
   const at = (node: string) => event({ queue: { node, nodeId: 1, interface: '1', interfaceId: 1, queue: 0 } });
   for (const node of ['a', 'b', 'c']) book.record(at(node), 1e9);
   book.record(at('d'), 2e9);
-  expect(changes.filter(([, change]) => change === 'closed')).toHaveLength(1);
-  expect(book.list()).toHaveLength(3);
-  expect(book.forgotten).toBe(1);
+  expect([book.list().length, book.open, book.overflow]).toEqual([3, 3, 1]);
+  book.advance(62e9);
+  book.record(at('e'), 63e9);
+  expect(book.list().map((incident) => [incident.queue.node, incident.state])).toEqual([
+    ['e', 'open'],
+    ['c', 'closed'],
+    ['b', 'closed'],
+  ]);
+  expect(changes.filter(([, change]) => change === 'opened')).toHaveLength(4);
 });
 
 it('has the id of its first event: the same under replay', () => {

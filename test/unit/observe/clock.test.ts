@@ -39,9 +39,24 @@ describe('64-bit stamps', () => {
   it('of a clock that was set count as a step, and time goes on', () => {
     const t = table();
     const before = feed(t, 1_000_000_000_000n, 1e9);
-    const after = feed(t, 5n, 2e9);
+    // One stamp alone is not believed, but its report is placed where it arrived.
+    expect(feed(t, 5n, 2e9) - before).toBe(1e9);
+    expect(t.clockSteps[ROW]).toBe(0);
+    expect(feed(t, 1_000_000_005n, 3e9) - before).toBe(2e9);
     expect(t.clockSteps[ROW]).toBe(1);
-    expect(after - before).toBe(1e9);
+    expect(feed(t, 2_000_000_005n, 4e9) - before).toBe(3e9);
+    expect(t.clockSteps[ROW]).toBe(1);
+  });
+
+  it.each([
+    ['ahead', 9_000_000_000n],
+    ['back', -9_000_000_000n],
+  ])('one garbage stamp %s of its time leaves everything behind it where it is', (_name, off) => {
+    const t = table();
+    const first = feed(t, 100_000_000_000n, 1e9);
+    feed(t, 100_000_000_000n + off, 1e9 + 1000);
+    expect(feed(t, 100_000_002_000n, 1e9 + 2000) - first).toBe(2000);
+    expect(t.clockSteps[ROW]).toBe(0);
   });
 });
 

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Arena, measure } from '../../../collector/memory/arena.ts';
-import { Arrival, SequenceTable } from '../../../collector/observe/sequence.ts';
+import { Arrival, SequenceTable, Uncounted } from '../../../collector/observe/sequence.ts';
 
 const SOURCE = Uint32Array.of(0, 0, 0xffff, 0x0a000001);
 const BITS = [22, 32] as const;
@@ -95,6 +95,26 @@ describe.each(BITS)('a counter of %i bits', (bits) => {
     expect(t.lost[row]).toBe(19_900);
   });
 
+  it('an exporter that counts in steps is followed over a gap and a restart', () => {
+    const steps = (from: number, count: number, step: number): number[] => run(0, count).map((i) => from + i * step);
+    const { t, row } = feed([...steps(0, 300, 3), ...steps(20_000, 300, 3), ...steps(0, 300, 3)], bits);
+    expect(t.restarts[row]).toBe(1);
+    expect(t.uncounted[row]).toBe(Uncounted.no);
+    expect(t.received[row]).toBe(900);
+  });
+
+  it.each([
+    ['two exporters under one name', run(0, 2000).flatMap((i) => [i, i + 1_000_000])],
+    ['reordering beyond all bounds', run(0, 4000).map((i) => (i % 2 === 0 ? i : i + 3000))],
+  ])('%s: nothing is counted, nothing is discarded, and order is believed again', (_name, sequences) => {
+    const { t, row, fresh } = feed(sequences, bits);
+    expect(t.uncounted[row]).toBe(Uncounted.erratic);
+    expect(t.restarts[row]).toBeLessThanOrEqual(8);
+    expect(fresh).toBeGreaterThan(sequences.length - 50);
+    for (const sequence of run(3_000_000, 1000)) t.observe(SOURCE, 0, 7, 0, sequence, bits, 0);
+    expect(t.uncounted[row]).toBe(Uncounted.no);
+  });
+
   it('late numbers from before a restart cancel no loss', () => {
     const { lost } = feed([...run(50_000, 2000), ...run(0, 100), ...run(110, 100), 51_900, 51_950, 51_970], bits);
     expect(lost).toBe(10);
@@ -118,7 +138,7 @@ describe.each(BITS)('a counter of %i bits', (bits) => {
       Array.from({ length: 100 }, () => 0),
       bits,
     );
-    expect(t.constant[row]).toBe(1);
+    expect(t.uncounted[row]).toBe(Uncounted.constant);
     expect(lost).toBe(0);
     expect(t.duplicates[row]).toBe(0);
     expect(fresh).toBe(100);

@@ -196,6 +196,7 @@ describe('the events', () => {
     const ends = taken('all');
     expect(ends.map((event) => event.type).sort()).toEqual(['incident.closed', 'remediation.expired']);
     expect(ends.find((event) => event.type === 'incident.closed')!.data).toMatchObject({
+      closedAt: expect.stringMatching(/^1970/),
       id: open.id,
       closedBecause: 'the collector was restarted',
     });

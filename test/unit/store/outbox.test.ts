@@ -55,10 +55,12 @@ it('a debt is settled by its event, or paid by the next process, once', () => {
   expect([first.owes('x'), first.owes('y')]).toEqual([false, true]);
   first.close();
   const second = new Outbox(path);
-  expect(second.payDebts(5)).toBe(1);
-  expect(second.payDebts(5)).toBe(0);
+  const renew = (body: string): string => `${body}, paid`;
+  second.put({ ...event('command', 'y'), expiresUnixMs: 9 }, 0);
+  expect(second.payDebts(5, renew)).toBe(1);
+  expect(second.payDebts(5, renew)).toBe(0);
   for (const id of ['open-1', 'open-2', 'close-1']) second.finish(id);
-  expect(second.due('a', 10, 9)).toMatchObject([{ groupKey: 'y', type: 'closed', body: 'owed y' }]);
+  expect(second.due('a', 10, 9)).toMatchObject([{ groupKey: 'y', type: 'closed', body: 'owed y, paid' }]);
   second.close();
 });
 
