@@ -17,7 +17,7 @@ interface Point {
 export function queuePoints(state: SharedState, diagnosis: Diagnosis, peaks: PeakWaits, nowUnixMs: number): Point[] {
   const { queues } = state;
   const timestamp = `${BigInt(Math.round(nowUnixMs)) * 1_000_000n}`;
-  return diagnosis.queueRows().map((row) => ({
+  return diagnosis.names.queueRows().map((row) => ({
     measurement: 'fabric_queue',
     tags: queueLabels(diagnosis, row),
     fields: {

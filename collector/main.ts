@@ -82,7 +82,7 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
       endpoints,
       outbox,
       readQueue: (incident) => {
-        const row = diagnosis.queueRowOf(incident.queue);
+        const row = diagnosis.names.queueRowOf(incident.queue);
         return row === undefined
           ? undefined
           : {

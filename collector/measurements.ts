@@ -66,9 +66,9 @@ export function measure(
   const byName = (names: readonly string[], label: string, values: Float64Array, skip = 0): Sample[] =>
     names.slice(skip).map((name, i) => ({ labels: { [label]: name }, value: values[i + skip] }));
   const perQueue = (value: (row: number) => number): Sample[] =>
-    diagnosis.queueRows().map((row) => ({ labels: queueLabels(diagnosis, row), value: value(row) }));
+    diagnosis.names.queueRows().map((row) => ({ labels: queueLabels(diagnosis, row), value: value(row) }));
   const perNode = (value: (row: number) => number): Sample[] =>
-    nodes.keys.usedRows().map((row) => ({ labels: { node: diagnosis.nodeName(row) }, value: value(row) }));
+    nodes.keys.usedRows().map((row) => ({ labels: { node: diagnosis.names.nodeName(row) }, value: value(row) }));
   const perSource = (value: (row: number) => number): Sample[] => sumByLabels(sourceSamples(state, diagnosis, value));
   const tables: [string, KeyTable][] = [
     ['sources', sources.keys],
@@ -86,13 +86,13 @@ export function measure(
   };
 
   return {
-    fabric_hop_latency_seconds: () => diagnosis.queueRows().flatMap((row) => latencySamples(state, diagnosis, row)),
+    fabric_hop_latency_seconds: () => diagnosis.names.queueRows().flatMap((row) => latencySamples(state, diagnosis, row)),
     fabric_queue_peak_wait_seconds: () => perQueue((row) => peaks.of(row) / 1e9),
     fabric_queue_congested_seconds_total: () => perQueue((row) => queues.congestedNs[row] / 1e9),
     fabric_queue_bursts_total: () =>
       EVENT_KINDS.flatMap((size) =>
-        diagnosis.queueRows().flatMap((row) => {
-          const value = diagnosis.closedEvents(row, size);
+        diagnosis.names.queueRows().flatMap((row) => {
+          const value = diagnosis.totals.closedEvents(row, size);
           return value === 0 ? [] : [{ labels: { ...queueLabels(diagnosis, row), size }, value }];
         }),
       ),
@@ -102,11 +102,14 @@ export function measure(
       nodes.keys
         .usedRows()
         .filter((row) => nodes.reports[row] > 0)
-        .map((row) => ({ labels: { node: diagnosis.nodeName(row) }, value: timeline.unixMs(nodes.lastReportNs[row]) / 1000 })),
+        .map((row) => ({
+          labels: { node: diagnosis.names.nodeName(row) },
+          value: timeline.unixMs(nodes.lastReportNs[row]) / 1000,
+        })),
     fabric_workload_excess_wait_seconds_total: () =>
-      [...diagnosis.workloads.values()].map((w) => ({ labels: workloadLabels(w), value: w.excessWaitNs / 1e9 })),
+      [...diagnosis.totals.workloads.values()].map((w) => ({ labels: workloadLabels(w), value: w.excessWaitNs / 1e9 })),
     fabric_workload_blame_seconds_total: () =>
-      [...diagnosis.workloads.values()].map((w) => ({ labels: workloadLabels(w), value: w.blameNs / 1e9 })),
+      [...diagnosis.totals.workloads.values()].map((w) => ({ labels: workloadLabels(w), value: w.blameNs / 1e9 })),
     fabric_workload_budget_use_ratio: () => budgetUse(diagnosis),
     fabric_incident_culprit_ratio: () => culpritShares(diagnosis),
     fabric_incidents_open: () => openIncidents(diagnosis),
@@ -160,7 +163,7 @@ export function measure(
 
 /** The labels of a queue row, as every per-queue metric and sink uses them. */
 export function queueLabels(diagnosis: Diagnosis, row: number): Record<string, string> {
-  const scope = diagnosis.queueScope(row);
+  const scope = diagnosis.names.queueScope(row);
   return { node: scope.node, interface: scope.interface, queue: String(scope.queue) };
 }
 
@@ -185,7 +188,7 @@ function latencySamples(state: SharedState, diagnosis: Diagnosis, row: number): 
 function sourceSamples(state: SharedState, diagnosis: Diagnosis, value: (row: number) => number): Sample[] {
   const { keys, keyWords } = state.sources.keys;
   return state.sources.keys.usedRows().map((row) => {
-    const node = diagnosis.sourceNodeName(row);
+    const node = diagnosis.names.sourceNodeName(row);
     return { labels: { node, hardware_id: keys[row * keyWords + 5] }, value: value(row) };
   });
 }

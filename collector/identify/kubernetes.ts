@@ -43,6 +43,14 @@ export class KubernetesOwners {
     const config = new client.KubeConfig();
     if (this.#options.kubeconfig === undefined) config.loadFromDefault();
     else config.loadFromFile(this.#options.kubeconfig);
+    const cluster = config.getCurrentCluster();
+    if (cluster === null || (cluster.server.startsWith('http:') && !cluster.skipTLSVerify)) {
+      // Without any configuration the client thinks of http://localhost:8080, and then refuses plain HTTP in words of its own.
+      const file = this.#options.kubeconfig;
+      const reason = file === undefined ? 'no kubeconfig and no service account was found' : `${file} names no server by https`;
+      this.#options.notice(`Kubernetes is not watched: ${reason}; owners come from the inventory alone`);
+      return;
+    }
     const api = config.makeApiClient(client.CoreV1Api);
     const list = async (): Promise<k8s.V1PodList> => {
       const pods = await api.listPodForAllNamespaces();

@@ -1,6 +1,6 @@
 // Owners of addresses over time from a Kubernetes API that speaks real HTTP list and watch.
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -196,6 +196,18 @@ it('a culprit is named as of packet time, though its address belongs to another 
   const [incident] = diagnosis.incidents.list();
   expect(incident.culprits[0]).toMatchObject({ kind: 'pod', namespace: 'shop', workload: 'backup' });
   expect(JSON.stringify(incident)).not.toContain('innocent');
+});
+
+it('without a kubeconfig says so in plain words, and the collector goes on without', async () => {
+  await api.start(join(folder, 'unused'));
+  const none = join(folder, 'none');
+  writeFileSync(
+    none,
+    JSON.stringify({ apiVersion: 'v1', kind: 'Config', clusters: [], users: [], contexts: [], 'current-context': '' }),
+  );
+  owners = new KubernetesOwners({ kubeconfig: none, notice: (message) => notices.push(message), now: () => nowMs });
+  await owners.start();
+  expect(notices).toEqual([`Kubernetes is not watched: ${none} names no server by https; owners come from the inventory alone`]);
 });
 
 describe('a watch that breaks', () => {

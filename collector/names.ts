@@ -1,0 +1,73 @@
+// Names for the rows of the shared tables: nodes from the configuration or by id, queues by node, interface and number.
+// Rule: a row may pass to another owner; a name is only given for what the row holds now.
+
+import type { Config } from './config.ts';
+import { queueKeyOf, type QueueScope } from './event.ts';
+import { sourceKeyOf } from './pipeline.ts';
+import type { SharedState } from './shared-state.ts';
+
+export class Names {
+  readonly #state: SharedState;
+  readonly #nodes: Map<number, Config['nodes'][number]>;
+  readonly #rowOfScope = new Map<string, number>();
+
+  constructor(state: SharedState, nodes: Config['nodes']) {
+    this.#state = state;
+    this.#nodes = new Map(nodes.map((node) => [node.id, node]));
+  }
+
+  /** Name of the node in a node row: from the configuration, else its id, else the stand-in for a source without ids. */
+  nodeName(nodeRow: number): string {
+    if (nodeRow === 0) return 'others';
+    const { keys, keyWords } = this.#state.nodes.keys;
+    const id = keys[nodeRow * keyWords];
+    return id === 0 ? sourceName(keys[nodeRow * keyWords + 1]) : this.#nameOfId(id);
+  }
+
+  /** Name of the node behind a row of the sequence table. */
+  sourceNodeName(row: number): string {
+    const { keys, keyWords } = this.#state.sources.keys;
+    const at = row * keyWords;
+    const id = keys[at + 4];
+    return id === 0 ? sourceName(sourceKeyOf(keys, at)) : this.#nameOfId(id);
+  }
+
+  #nameOfId(id: number): string {
+    return this.#nodes.get(id)?.name ?? String(id);
+  }
+
+  /** Rows of queues whose node is still in the node table. */
+  queueRows(): number[] {
+    const { queues, nodes } = this.#state;
+    const { keys, keyWords } = queues.keys;
+    return queues.keys.usedRows().filter((row) => nodes.keys.generation[keys[row * keyWords]] === keys[row * keyWords + 1]);
+  }
+
+  /** The queue in a queue row, with names. Row 0 is what found no room. */
+  queueScope(row: number): QueueScope {
+    if (row === 0) return { node: 'others', nodeId: 0, interface: 'others', interfaceId: 0, queue: 0 };
+    const { queues, nodes } = this.#state;
+    const { keys, keyWords } = queues.keys;
+    const nodeRow = keys[row * keyWords];
+    const interfaceId = keys[row * keyWords + 2];
+    const nodeId = nodes.keys.keys[nodeRow * nodes.keys.keyWords];
+    const name = this.#nodes.get(nodeId)?.interfaces[String(interfaceId)] ?? String(interfaceId);
+    const scope = { node: this.nodeName(nodeRow), nodeId, interface: name, interfaceId, queue: keys[row * keyWords + 3] };
+    if (this.#rowOfScope.size >= 2 * queues.keys.capacity) this.#rowOfScope.clear();
+    this.#rowOfScope.set(queueKeyOf(scope), row);
+    return scope;
+  }
+
+  /** Row of a queue that an event named; undefined for one not seen lately. */
+  queueRowOf(scope: QueueScope): number | undefined {
+    const key = queueKeyOf(scope);
+    const row = this.#rowOfScope.get(key);
+    // The row may have passed to another queue meanwhile.
+    return row !== undefined && queueKeyOf(this.queueScope(row)) === key ? row : undefined;
+  }
+}
+
+/** Stands for an exporter that sends no node id. */
+function sourceName(sourceKey: number): string {
+  return `source-${sourceKey.toString(16)}`;
+}
