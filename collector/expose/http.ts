@@ -58,7 +58,8 @@ export class HttpServer {
 function buildApp(parts: HttpParts): express.Express {
   const app = express();
   app.disable('x-powered-by');
-  app.use(helmet());
+  // Plain HTTP is served: telling browsers to come by https would break every link of the page.
+  app.use(helmet({ contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } }, strictTransportSecurity: false }));
   app.get('/healthz', (_request, response) => void response.json({ status: 'ok' }));
   app.use(parts.token === undefined ? refuseForeignHosts : requireToken(parts.token));
   app.get('/readyz', (_request, response) => {

@@ -36,6 +36,9 @@ const statusAs = (port: number, host: string): Promise<number | undefined> =>
 it('without a token serves this machine, by address or as localhost, and nobody else’s name', async () => {
   for (const path of ['/', '/metrics', '/api/v1/incidents', '/healthz', '/readyz'])
     expect(await status(open.base + path)).toBe(200);
+  const { headers } = await fetch(open.base);
+  expect(headers.get('content-security-policy')).toContain("default-src 'self'");
+  expect(headers.get('content-security-policy')).not.toContain('upgrade-insecure-requests');
   expect(await statusAs(open.httpPort, `localhost:${open.httpPort}`)).toBe(200);
   expect(await statusAs(open.httpPort, '[::1]:1')).toBe(200);
   expect(await statusAs(open.httpPort, 'rebound.example.net')).toBe(421);
