@@ -48,8 +48,10 @@ program
   .action(async (options: { port: number; seed: number }) => {
     const fabric = new LiveFabric(noisyBackup(), options.seed, options.port);
     fabric.start();
+    writeLine(1, `hopscope: sending the reports of a simulated fabric to UDP 127.0.0.1 port ${options.port}; Ctrl-C stops it`);
     await interrupted();
     await fabric.stop();
+    writeLine(1, `hopscope: ${fabric.reports} reports sent`);
     end();
   });
 

@@ -153,13 +153,19 @@ export class ConfigError extends Error {
 export function parseConfig(text: string, origin = 'configuration'): Config {
   const document = parseDocument(text, { prettyErrors: true });
   if (document.errors.length > 0) {
-    throw new ConfigError(document.errors.map((error) => `${origin}: ${error.message.split('\n')[0]}`));
+    throw new ConfigError(document.errors.map((error) => `${origin}: ${error.message.split('\n')[0].replace(/:$/, '')}`));
   }
-  const raw = plainOf(document, origin) ?? {};
+  const raw = withoutEmpty(plainOf(document, origin) ?? {});
   const result = schema.safeParse(raw, { error: formOf });
   const problems = [...(result.error?.issues.flatMap((issue) => problemsOf(issue)) ?? []), ...crossCheck(raw)];
   if (!result.success || problems.length > 0) throw new ConfigError(problems);
   return Object.freeze(result.data);
+}
+
+/** A section whose contents are all commented out is as good as one that is not there. */
+function withoutEmpty(raw: unknown): unknown {
+  if (typeof raw !== 'object' || Array.isArray(raw)) return raw;
+  return Object.fromEntries(Object.entries(raw as object).filter(([, value]) => value !== null));
 }
 
 /** The document as plain values. Throws ConfigError for what only shows now, like an alias to nothing. */
@@ -257,7 +263,10 @@ function problemsOf(issue: z.core.$ZodIssue): string[] {
 
 /** The accepted form, for problems that have no sentence of their own. */
 function formOf(issue: z.core.$ZodRawIssue): string | undefined {
-  if (issue.code === 'invalid_type') return `must be ${issue.input === undefined ? 'given, as' : 'of type'} ${issue.expected}`;
+  if (issue.code === 'invalid_type') {
+    const form = FORM_OF[issue.expected] ?? issue.expected;
+    return issue.input === undefined ? `must be given: ${form}` : `must be ${form}`;
+  }
   if (issue.code === 'invalid_key') return 'must have a number as its key, like "1"';
   if (issue.code === 'too_big') return `must be at most ${issue.maximum}${SIZE_OF[issue.origin] ?? ''}`;
   if (issue.code === 'invalid_value') return `must be one of ${issue.values.join(', ')}`;
@@ -265,6 +274,15 @@ function formOf(issue: z.core.$ZodRawIssue): string | undefined {
   return `must be ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${SIZE_OF[issue.origin] ?? ''}`;
 }
 
+const FORM_OF: Record<string, string> = {
+  array: 'a list, like [one, two]',
+  object: 'settings with names, like { name: value }',
+  record: 'settings with names, like { name: value }',
+  number: 'a number',
+  int: 'a whole number',
+  string: 'text',
+  boolean: 'true or false',
+};
 const SIZE_OF: Record<string, string> = { array: ' in number', string: ' characters long' };
 
 function nanosecondsOf(text: string): number {

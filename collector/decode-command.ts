@@ -30,6 +30,7 @@ export function decodeCapture(
   const profile = { ...IDENTITY_PROFILE, intUdpPort: options.intPort ?? 0, strict: options.strict ?? false };
   let frames = 0;
   let others = 0;
+  let datagrams = 0;
   let exitCode = 0;
   try {
     for (const frame of readCapture(path)) {
@@ -40,15 +41,26 @@ export function decodeCapture(
         continue;
       }
       if (options.port !== undefined && datagram.destinationPort !== options.port) continue;
+      datagrams++;
       batch.clear();
       decodeDatagram(datagram.payload, 0, datagram.payload.length, profile, batch, outcome);
       for (const report of reportLines(frame.index, datagram.sourceAddress, batch, outcome)) line(JSON.stringify(report));
     }
   } catch (error) {
     if (!(error instanceof CaptureError)) throw error;
-    note(`${error.message}. The ${frames} whole frames before it were processed.`);
+    note(`${error.message}. ${framesBefore(frames)}`);
     exitCode = 1;
+  }
+  if (frames > 0 && datagrams === 0) {
+    const where = options.port === undefined ? '' : ` to port ${options.port}`;
+    note(`no UDP datagram${where} is among the ${frames} frames.`);
   }
   if (others > 0) note(`${others} of ${frames} frames hold no UDP datagram and were passed over.`);
   return exitCode;
+}
+
+/** What became of a broken capture, for people. */
+export function framesBefore(frames: number): string {
+  if (frames === 0) return 'No whole frame lies before it.';
+  return frames === 1 ? 'The one whole frame before it was processed.' : `The ${frames} whole frames before it were processed.`;
 }

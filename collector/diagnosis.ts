@@ -49,6 +49,7 @@ export class Diagnosis {
         freeLog: (log) => state.arrivals.free(log),
         queueOf: (row) => this.names.queueScope(row),
         lastWaitSeenNs: (row) => state.queues.lastWaitSeenNs[row],
+        describe: (row, record) => state.queues.describe(row, record),
         isOpen: (row, openCount) => state.queues.open[row] === 1 && state.queues.openCount[row] === openCount,
         sharesPort: (row) => this.#sharesPort(row),
         portBytesPerNs: (row) => state.queues.portBytesPerNs[row],
@@ -79,6 +80,11 @@ export class Diagnosis {
     const isBehind = this.#congestion.poll(nowNs);
     this.incidents.advance(nowNs);
     return isBehind;
+  }
+
+  /** Brings open incidents up to what the tables say now. */
+  refresh(nowNs: number): void {
+    this.#congestion.refresh(nowNs);
   }
 
   /** True when nothing would come of time going by. */

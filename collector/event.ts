@@ -64,6 +64,7 @@ export interface Victim {
 
 /** What a verdict rests on. */
 export interface Evidence {
+  /** Reports of the event, its build-up included. */
   reports: number;
   /** Reports of the build-up that shares were computed from, as an effective sample size; 0 when no evidence could be kept. */
   effectiveReports: number;
@@ -125,6 +126,12 @@ export interface Plan {
   planHash: string;
 }
 
+/** What was asked about an incident by webhook, and what came of it. */
+export interface RemediationRequest {
+  id: string;
+  state: 'requested' | 'verified' | 'no-effect' | 'expired';
+}
+
 /** An alert that Alertmanager sent about this incident. */
 export interface LinkedAlert {
   fingerprint: string;
@@ -152,6 +159,7 @@ export interface Incident {
   confidence: number;
   evidence: Evidence;
   plan: Plan;
+  request: RemediationRequest | null;
   alerts: LinkedAlert[];
   /** Newest events, oldest first; bounded. */
   events: CongestionEvent[];

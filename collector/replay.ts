@@ -1,6 +1,7 @@
 // `hopscope replay FILE`: a capture through the whole collector as if live, with the capture's own times. No sockets, no threads.
 
 import type { Config } from './config.ts';
+import { framesBefore } from './decode-command.ts';
 import { Diagnosis } from './diagnosis.ts';
 import type { Incident, IncidentChange } from './event.ts';
 import { Identify } from './identify/identify.ts';
@@ -79,9 +80,10 @@ export function replayCapture(path: string, options: ReplayOptions): Replayed {
       pipeline.receive(payload, 0, payload.length, sources.sourceOfText(sourceAddress), destinationPort, nowNs);
     }
     while (diagnosis?.poll(polledNs) === true);
+    diagnosis?.refresh(polledNs);
   } catch (error) {
     if (!(error instanceof CaptureError)) throw error;
-    fault = `${error.message}. The ${frames} whole frames before it were processed.`;
+    fault = `${error.message}. ${framesBefore(frames)}`;
   }
   return { state, diagnosis: diagnosis ?? start(0), frames, datagrams, fault };
 }

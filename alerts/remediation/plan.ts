@@ -27,7 +27,7 @@ function draftFor(incident: Incident, policy: PlanPolicy): Omit<Plan, 'mode' | '
   const where = `${incident.queue.node} interface ${incident.queue.interface} queue ${incident.queue.queue}`;
   const nothing = { targets: [], undo: 'nothing to undo' };
   if (incident.victims.length === 0) {
-    const why = 'no other workload waited longer than harms';
+    const why = 'no other workload waited for long enough to be harmed';
     return { action: 'none', ...nothing, why, expectedEffect: 'none needed' };
   }
   const doubt = doubtAbout(incident, policy);

@@ -43,7 +43,13 @@ interface Request {
 const DELIVERY_NS = 10e9;
 const MAX_STANDS_NS = 3600e9;
 
-type Outcome = 'remediation.verified' | 'remediation.no-effect' | 'remediation.expired';
+const STATE_OF = {
+  'remediation.verified': 'verified',
+  'remediation.no-effect': 'no-effect',
+  'remediation.expired': 'expired',
+} as const;
+
+type Outcome = keyof typeof STATE_OF;
 
 export class Remediation {
   readonly #options: RemediationOptions;
@@ -123,6 +129,7 @@ export class Remediation {
     const expiresNs = nowNs + standsNs;
     const request = { id, incident, planHash: plan.planHash, baseline, expiresNs, deliveredNs: undefined, settled: undefined };
     this.#requests.set(incident.id, request);
+    incident.request = { id, state: 'requested' };
     const expiresUnixMs = this.#options.nowUnixMs() + standsNs / 1e6;
     const data = { ...outcomeData(request), plan, expiresAt: new Date(expiresUnixMs).toISOString() };
     for (const name of this.#told.get(incident.id) ?? []) {
@@ -151,6 +158,7 @@ export class Remediation {
   #end(request: Request, type: Outcome): void {
     const { incident } = request;
     this.#requests.delete(incident.id);
+    incident.request = { id: request.id, state: STATE_OF[type] };
     if (incident.state === 'open') this.#finished.add(incident.id);
     for (const { name } of this.#options.endpoints) {
       if (this.#options.outbox.owes(`${request.id}/${name}`)) {

@@ -7,7 +7,6 @@ export const REFUSALS = [
   'E_GROUP_SHORT',
   'E_VERSION',
   'E_NO_REPORT',
-  'E_HDR_LENGTH',
   'E_NPROTO',
   'E_REPORT_OVERRUN',
   'E_REPLEN',
@@ -21,12 +20,11 @@ export const Refusal = {
   groupShort: 1,
   version: 2,
   noReport: 3,
-  headerLength: 4,
-  nextProtocol: 5,
-  reportOverrun: 6,
-  reportLength: 7,
-  metadataShort: 8,
-  reportType: 9,
+  nextProtocol: 4,
+  reportOverrun: 5,
+  reportLength: 6,
+  metadataShort: 7,
+  reportType: 8,
 } as const;
 
 /** What each refusal means, for people; `where` is the octet offset within the datagram. */
@@ -35,7 +33,6 @@ export const REFUSAL_TEXT: Record<RefusalName, string> = {
   E_GROUP_SHORT: 'shorter than the fixed header of its version',
   E_VERSION: 'not a telemetry report version that is decoded',
   E_NO_REPORT: 'a group header without any report',
-  E_HDR_LENGTH: 'header length is impossible',
   E_NPROTO: 'next protocol is not known',
   E_REPORT_OVERRUN: 'Report Length reaches beyond the datagram',
   E_REPLEN: 'Report Length is smaller than its own contents',

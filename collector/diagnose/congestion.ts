@@ -24,6 +24,8 @@ export interface CongestionSources {
   queueOf(row: number): QueueScope;
   /** Collector time of the queue's newest report that told a wait, ns. */
   lastWaitSeenNs(row: number): number;
+  /** Writes the event of a queue as it stands now into `record`, as an edge. */
+  describe(row: number, record: Float64Array): void;
   /** Whether the hot thread still has this event of the queue open. */
   isOpen(row: number, openCount: number): boolean;
   portBytesPerNs(row: number): number;
@@ -56,6 +58,9 @@ interface OpenCongestion {
   event: CongestionEvent;
   openCount: number;
   row: number;
+  /** When it was last brought up to date, collector time, and the reports that it had then. */
+  toldNs: number;
+  reports: number;
   /** Polls in a row that found the event closed on the other side, without an edge that says so. */
   missing: number;
 }
@@ -66,6 +71,8 @@ const SECONDS = 65_536;
 const UNKNOWN: Owner = { kind: 'unknown', namespace: 'unknown', workload: 'unknown', confidence: 0 };
 const MICROBURST_NS = 1e6;
 const SUSTAINED_NS = 100e6;
+/** How often an open event is brought up to date. */
+const REFRESH_NS = 1e9;
 /** About ten milliseconds of judging. */
 const MAX_ARRIVALS_PER_POLL = 16_384;
 /** Edges held here; the rest waits in the ring, which counts what it has no room for. */
@@ -98,8 +105,27 @@ export class CongestionDiagnosis {
       arrivals += this.#take(edge, nowNs);
     }
     const isBehind = this.#waiting.length > 0;
-    if (!isBehind) for (const open of this.#open.values()) this.#checkSilence(open, nowNs);
+    if (!isBehind) {
+      for (const open of this.#open.values()) {
+        this.#checkSilence(open, nowNs);
+        if (nowNs - open.toldNs >= REFRESH_NS) this.#refresh(open, nowNs);
+      }
+    }
     return isBehind;
+  }
+
+  /** Brings every open event up to what the tables say now, whether it is time for that or not. */
+  refresh(nowNs: number): void {
+    for (const open of this.#open.values()) this.#refresh(open, nowNs);
+  }
+
+  /** Edges tell of beginnings and ends; how an open event has grown meanwhile is looked up. */
+  #refresh(open: OpenCongestion, nowNs: number): void {
+    open.toldNs = nowNs;
+    const edge = new Float64Array(EDGE_WIDTH);
+    this.#sources.describe(open.row, edge);
+    const isNews = edge[Edge.reports] > open.reports && edge[Edge.openCount] === open.openCount;
+    if (isNews && this.#sources.isOpen(open.row, open.openCount)) this.#take(edge, nowNs);
   }
 
   /** True when no event is open and none is on its way. */
@@ -137,6 +163,7 @@ export class CongestionDiagnosis {
       event.id = open.event.id;
       event.start = open.event.start;
       event.buildUpStart = open.event.buildUpStart;
+      if (!isClosed) event.state = open.event.state;
     }
     if (arrivals !== undefined) this.#judge(event, edge, arrivals);
     else if (open !== undefined) {
@@ -146,7 +173,7 @@ export class CongestionDiagnosis {
       event.confidence = open.event.confidence;
       event.evidence = { ...open.event.evidence, reports: event.evidence.reports };
     }
-    const current = { event, openCount: edge[Edge.openCount], row, missing: 0 };
+    const current = { event, openCount: edge[Edge.openCount], row, toldNs: nowNs, reports: edge[Edge.reports], missing: 0 };
     if (isClosed) this.#close(current, { kind: 'observed', earliest: event.lastSeen, latest: event.lastSeen }, nowNs);
     else {
       this.#open.set(row, current);
@@ -219,7 +246,7 @@ export class CongestionDiagnosis {
     event.culprits = verdict.culprits;
     event.victims = victimsOf(
       log,
-      window.fromNodeNs,
+      { fromNodeNs: window.fromNodeNs, toNodeNs: edge[Edge.lastNodeNs] },
       loss,
       this.#options.budgetNs,
       verdict.culprits,
@@ -229,6 +256,7 @@ export class CongestionDiagnosis {
     // Conservation: what came in is what left at line rate plus what is queued at the peak. Only a port with one queue tells.
     const expected = rate * (window.toNodeNs - window.fromNodeNs + edge[Edge.peakWaitNs]);
     const isKnown = expected > 0 && !this.#sources.sharesPort(row);
+    event.evidence.reports = Math.max(event.evidence.reports, log.length);
     event.evidence.effectiveReports = verdict.effectiveReports;
     event.evidence.identifiedShare = verdict.identifiedShare;
     event.evidence.coverage = isKnown ? Math.min(1, verdict.totalBytes / expected) : null;

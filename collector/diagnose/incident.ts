@@ -157,6 +157,7 @@ export class IncidentBook {
       confidence: 0,
       evidence: event.evidence,
       plan: { action: 'none', targets: [], why: '', expectedEffect: '', undo: '', mode: 'observe', planHash: '' },
+      request: null,
       alerts: [],
       events: [],
     };

@@ -20,10 +20,10 @@ interface Harm {
   towards: Map<string, number>;
 }
 
-/** Victims among the senders in `log`, worst first. `budgetNs` is what the fabric may cost a packet. */
+/** Victims among the senders in `log` from the build-up to the newest report of the event, worst first. `budgetNs` is what the fabric may cost a packet. */
 export function victimsOf(
   log: ArrivalLog,
-  fromNodeNs: number,
+  window: { fromNodeNs: number; toNodeNs: number },
   lossRatio: number,
   budgetNs: number,
   culprits: readonly Culprit[],
@@ -35,7 +35,7 @@ export function victimsOf(
   const causes = new Set(culprits.filter((c) => c.buildUpShare >= CAUSE_SHARE).map(ownerKeyOf));
   const harms = new Map<string, Harm>();
   for (let i = 0; i < log.length; i++) {
-    if (log.enqueueNodeNs[i] < fromNodeNs) continue;
+    if (log.enqueueNodeNs[i] < window.fromNodeNs || log.enqueueNodeNs[i] > window.toNodeNs) continue;
     const owner = ownerOf(i);
     const key = ownerKeyOf(owner);
     if (owner.kind === 'unknown' || causes.has(key)) continue;

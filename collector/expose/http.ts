@@ -40,8 +40,12 @@ export class HttpServer {
     return new Promise((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => {
         const where = `HTTP ${parts.address} port ${parts.port}`;
-        const taken = `${where} is taken by another process; choose another http.port or stop that process`;
-        reject(new Error(error.code === 'EADDRINUSE' ? taken : `${where}: ${error.message}`));
+        const reasons: Record<string, string> = {
+          EADDRINUSE: `${where} is taken by another process; choose another http.port or stop that process`,
+          EADDRNOTAVAIL: `${where}: this machine has no such address; set http.address to one that it has`,
+          EACCES: `${where}: not permitted; choose an http.port above 1023`,
+        };
+        reject(new Error(reasons[error.code ?? ''] ?? `${where}: ${error.message}`));
       });
       server.listen(parts.port, parts.address, () => resolve(new HttpServer(server)));
     });

@@ -1,7 +1,7 @@
 // Queues: one row per (node, egress interface, queue), the two-threshold machine that opens and closes congestion, and the
 // arrival log of a queue that is filling. Method: low and high threshold with build-up start, as in Arista LANZ and PrintQueue.
 //
-//   wait < floor ── wait >= open ──▶ OPENED ── 1, 5, 100 ms, each second ──▶ GREW ── wait < close ──▶ CLOSED (observed)
+//   wait < floor ── wait >= open ──▶ OPENED ── 1, 5, 100 ms ──▶ GREW ── wait < close ──▶ CLOSED (observed)
 //
 // Rule: only a report below the low threshold closes here. Silence never means "over": the calm thread calls it so, and what comes
 // after a long one is another event. A report that comes late is evidence, and moves nothing.
@@ -28,7 +28,6 @@ export interface QueueThresholds {
 
 /** Ages of an open event at which the calm thread hears of it again: no longer micro, worth an early word, sustained. */
 const GROWTH_NS = [1e6, 5e6, 100e6] as const;
-const GROWTH_REPEAT_NS = 1e9;
 /** A queue without reports for so long may lose its row to another. */
 const IDLE_NS = 600e9;
 /** A queue that stands for hours must not become its own normal: the least latency is held for one to two days. */
@@ -65,7 +64,6 @@ export class QueueTable {
   readonly #eventReports: Float64Array;
   readonly #eventDrops: Float64Array;
   readonly #nextGrowthNs: Float64Array;
-  readonly #toldPeakNs: Float64Array;
   readonly #thresholds: QueueThresholds;
   readonly #arrivals: ArrivalPool;
   readonly #edges: Ring;
@@ -99,7 +97,6 @@ export class QueueTable {
     this.#eventReports = arena.float64(rows);
     this.#eventDrops = arena.float64(rows);
     this.#nextGrowthNs = arena.float64(rows);
-    this.#toldPeakNs = arena.float64(rows);
     this.#thresholds = thresholds;
     this.#arrivals = arrivals;
     this.#edges = edges;
@@ -235,7 +232,6 @@ export class QueueTable {
     this.#eventReports[row] = 1;
     this.#eventDrops[row] = 0;
     this.#nextGrowthNs[row] = GROWTH_NS[0];
-    this.#toldPeakNs[row] = waitNs;
     // Evidence that lacks a part of the build-up would accuse whoever came last: none is better.
     if (this.#arrivals.isCompleteSince(row, this.#buildUpNodeNs[row])) this.#arrivals.pin(row);
     else this.#arrivals.release(row);
@@ -251,11 +247,8 @@ export class QueueTable {
     if (depthBytes > this.#eventPeakDepthBytes[row]) this.#eventPeakDepthBytes[row] = depthBytes;
     if (waitNs < this.#thresholds.closeWaitNs) return this.#closeEvent(row, enqueueNs);
     const ageNs = enqueueNs - this.#openedNodeNs[row];
-    const isOlder = ageNs >= this.#nextGrowthNs[row];
-    const isDeeper = ageNs >= GROWTH_NS[0] && this.#eventPeakWaitNs[row] >= 2 * this.#toldPeakNs[row];
-    if (!isOlder && !isDeeper) return;
-    if (isOlder) this.#nextGrowthNs[row] = nextGrowth(ageNs);
-    this.#toldPeakNs[row] = this.#eventPeakWaitNs[row];
+    if (ageNs < this.#nextGrowthNs[row]) return;
+    this.#nextGrowthNs[row] = nextGrowth(ageNs);
     this.#emit(EdgeKind.grew, row, enqueueNs, this.#arrivals.logOf(row));
   }
 
@@ -275,7 +268,16 @@ export class QueueTable {
   }
 
   #emit(kind: number, row: number, lastNs: number, log: number): boolean {
-    const e = this.#edge;
+    this.#describe(this.#edge, kind, row, lastNs, log);
+    return this.#edges.push(this.#edge);
+  }
+
+  /** The event of the queue as it stands now, as an edge that nobody sent. For the calm thread. */
+  describe(row: number, edge: Float64Array): void {
+    this.#describe(edge, EdgeKind.grew, row, this.lastNodeNs[row], this.#arrivals.logOf(row));
+  }
+
+  #describe(e: Float64Array, kind: number, row: number, lastNs: number, log: number): void {
     e[Edge.kind] = kind;
     e[Edge.queueRow] = row;
     e[Edge.openedNodeNs] = this.#openedNodeNs[row];
@@ -289,14 +291,13 @@ export class QueueTable {
     e[Edge.dropReports] = this.#eventDrops[row];
     e[Edge.openCount] = this.openCount[row];
     e[Edge.logGeneration] = this.#arrivals.generationOf(log);
-    return this.#edges.push(e);
   }
 }
 
 /** The age at which an event of this age is told of again. */
 function nextGrowth(ageNs: number): number {
   for (const step of GROWTH_NS) if (ageNs < step) return step;
-  return (Math.floor(ageNs / GROWTH_REPEAT_NS) + 1) * GROWTH_REPEAT_NS;
+  return Infinity;
 }
 
 /** Time in the node, ns: as reported, or egress minus ingress modulo the wrap; -1 when neither is known or the stamps contradict. */

@@ -23,10 +23,16 @@ export function renderPage(incidents: readonly Incident[], status: PageStatus): 
 <meta http-equiv="refresh" content="5"><title>Hopscope: ${open.length} open</title><style>${STYLE}</style></head><body>
 <header><h1>Hopscope</h1><p>${statusLine(status)}</p></header>
 <main><h2>${open.length === 0 ? 'No open incident' : `Open incidents (${open.length})`}</h2>
-${open.length === 0 ? '<p>No queue that reports is congested in a way that harms anyone.</p>' : open.map(card).join('\n')}
+${open.length === 0 ? `<p>${calmSentence(status)}</p>` : open.map(card).join('\n')}
 ${closed.length === 0 ? '' : `<h2>Recently closed</h2>\n${closed.map(card).join('\n')}`}
 </main><footer><a href="/api/v1/incidents">incidents as JSON</a> · <a href="/metrics">metrics</a> · <a href="/readyz">readiness</a></footer>
 </body></html>`;
+}
+
+function calmSentence(status: PageStatus): string {
+  if (status.reports === 0)
+    return 'No report has come in yet: switches have to send theirs to this machine. Blind is not healthy.';
+  return 'No queue that reports is congested in a way that harms anyone.';
 }
 
 function statusLine(status: PageStatus): string {
@@ -57,8 +63,8 @@ ${incident.eventCount} event${incident.eventCount === 1 ? '' : 's'}, packets wai
 The verdict is <b>${Math.round(incident.confidence * 100)} %</b> sure; ${lossOf(incident)}</p>
 <div class="t"><table><caption>Caused by</caption><tr><th>workload</th><th>build-up</th><th>flows</th></tr>${culprits.join('')}</table>
 <table><caption>Suffered</caption><tr><th>workload</th><th>towards</th><th>p99 wait</th><th>budget</th></tr>${victims.join('') || '<tr><td colspan="4">nobody else</td></tr>'}</table></div>
-<p class="plan"><b>${escapeHtml(incident.plan.action)}</b> ${escapeHtml(incident.plan.targets.join(', '))}: ${escapeHtml(incident.plan.why)}.
-Expected: ${escapeHtml(incident.plan.expectedEffect)}.</p>
+<p class="plan"><b>${escapeHtml([incident.plan.action, ...incident.plan.targets].join(' '))}</b>: ${escapeHtml(incident.plan.why)}.
+Expected: ${escapeHtml(incident.plan.expectedEffect)}.${incident.request === null ? '' : ` Asked for by webhook: <b>${incident.request.state}</b>.`}</p>
 <p><a href="/api/v1/incidents/${escapeHtml(incident.id)}">${escapeHtml(incident.id)}</a></p></article>`;
 }
 

@@ -137,4 +137,10 @@ for (const { name, datagrams } of inputs) {
     `| ${name} | ${(octets / reports).toFixed(0)} | ${floor.toFixed(0)} | ${cell(decoded)} | ${cell(objects)} | ${cell(observed)} |`,
   );
 }
+console.log(
+  '\nAdding up octets is the least that touching them can cost. "Object per hop" reads headers and metadata only, into an object with',
+);
+console.log(
+  'bigints: neither the packet inside, nor warnings, nor a check of any length. "Decode" does all of that, into columns.',
+);
 if (sink < 0) console.log(sink);

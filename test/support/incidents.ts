@@ -61,6 +61,7 @@ export function incidentOf(changes: Partial<Incident> = {}): Incident {
     confidence: 0.95,
     evidence,
     plan: { action: 'none', targets: [], why: '', expectedEffect: '', undo: '', mode: 'observe', planHash: '' },
+    request: null,
     alerts: [],
     events: [event],
     ...changes,

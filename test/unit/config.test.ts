@@ -40,7 +40,7 @@ webhooks: [{ name: a, url: ftp://x, secret: {} }]
     expect(at('ingest.sources[0].addresses[0]')).toContain('an address or a CIDR');
     expect(at('ingest.sources[0].portRate')).toContain('like 10G');
     expect(at('congestion.openWait')).toContain('50us');
-    expect(at('http.port')).toContain('must be of type number');
+    expect(at('http.port')).toBe('http.port: must be a number');
     expect(at('http.token')).toContain('not a loopback address');
     expect(at('webhooks[0].url')).toContain('http://');
     expect(at('webhooks[0].secret')).toContain('exactly one of env');
@@ -54,7 +54,19 @@ webhooks: [{ name: a, url: ftp://x, secret: {} }]
     ['nodes: [{ id: 1, name: a }, { id: 1, name: b }]', 'nodes'],
   ])('%s needs %s', (text, path) => expect(problemsOf(text)[0]).toMatch(new RegExp(`^${path.replace(/[[\]]/g, '\\$&')}: `)));
 
-  it('of YAML itself name the line', () => expect(problemsOf('http: {\n  port: 1')[0]).toMatch(/line \d/));
+  it('of YAML itself name the line', () => expect(problemsOf('http: {\n  port: 1')[0]).toMatch(/line \d+, column \d+$/));
+
+  it.each([
+    [
+      'webhooks: [{ name: a, url: "http://x", secret: text }]',
+      'webhooks[0].secret: must be settings with names, like { name: value }',
+    ],
+    ['ingest: { sources: [{ addresses: 10.0.0.0/8 }] }', 'ingest.sources[0].addresses: must be a list, like [one, two]'],
+    ['nodes: [{ id: 1 }]', 'nodes[0].name: must be given: text'],
+  ])('%s is answered with the accepted form', (text, problem) => expect(problemsOf(text)).toEqual([problem]));
+
+  it('are none for a section whose contents are commented out', () =>
+    expect(problemsOf('ingest:\n  # port: 1\nhttp:\n')).toEqual([]));
 });
 
 describe('secrets', () => {

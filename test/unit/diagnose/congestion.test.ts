@@ -13,6 +13,7 @@ let lastWaitSeenNs: number;
 let hot: { open: boolean; openCount: number };
 let log: ReturnType<typeof logOf> | undefined;
 let freed: number[];
+let now: Float64Array | undefined;
 let diagnosis: CongestionDiagnosis;
 
 function push(kind: number, openCount: number, changes: Partial<Record<keyof typeof Edge, number>> = {}): void {
@@ -36,6 +37,7 @@ function push(kind: number, openCount: number, changes: Partial<Record<keyof typ
 
 beforeEach(() => {
   [edges, seen, freed] = [[], [], []];
+  now = undefined;
   lastWaitSeenNs = 0;
   log = logOf(Array.from({ length: 20 }, (_, i) => ({ atNs: 100 * i, flow: 1, waitNs: 60_000 })));
   diagnosis = new CongestionDiagnosis(
@@ -49,6 +51,9 @@ beforeEach(() => {
       freeLog: (l) => freed.push(l),
       queueOf: () => ({ node: 'leaf-1', nodeId: 1, interface: '3', interfaceId: 3, queue: 0 }),
       lastWaitSeenNs: () => lastWaitSeenNs,
+      describe: (_row, record) => {
+        if (now !== undefined) record.set(now);
+      },
       isOpen: (_row, openCount) => hot.open && hot.openCount === openCount,
       portBytesPerNs: () => 0,
       sharesPort: () => false,
@@ -135,6 +140,26 @@ it('of several edges of one event the newest counts, and one poll does not go on
   while (diagnosis.poll(0.04 * SECOND));
   expect(seen).toHaveLength(11);
   expect(freed).toHaveLength(11);
+});
+
+it('looks up each second how an open event has grown, though no edge says so', () => {
+  push(EdgeKind.opened, 1);
+  diagnosis.poll(0.02 * SECOND);
+  now = new Float64Array(EDGE_WIDTH);
+  now[Edge.reports] = 400;
+  now[Edge.peakWaitNs] = 99_000;
+  now[Edge.openCount] = 1;
+  now[Edge.log] = -1;
+  now[Edge.queueRow] = 5;
+  now[Edge.kind] = EdgeKind.grew;
+  lastWaitSeenNs = 1 * SECOND;
+  diagnosis.poll(0.5 * SECOND);
+  expect(seen).toHaveLength(1);
+  diagnosis.poll(1.1 * SECOND);
+  expect(seen).toHaveLength(2);
+  expect(seen[1]).toMatchObject({ id: seen[0].id, state: 'open', peakWaitNs: 99_000, culprits: seen[0].culprits });
+  diagnosis.poll(2.2 * SECOND);
+  expect(seen).toHaveLength(2);
 });
 
 it('keeps its name when the clock of the device is set in the middle', () => {

@@ -14,7 +14,7 @@ const culprits: Culprit[] = [
 function victims(arrivals: HandMadeArrival[], loss = 0) {
   const log = logOf(arrivals);
   const ownerOf = (i: number) => (log.flowRow[i] === 4 ? workload('x', 'unknown') : workload(names[log.flowRow[i]]));
-  return victimsOf(log, 0, loss, BUDGET_NS, culprits, ownerOf, () => workload('db'));
+  return victimsOf(log, { fromNodeNs: 0, toNodeNs: 1e9 }, loss, BUDGET_NS, culprits, ownerOf, () => workload('db'));
 }
 const packets = (flow: number, count: number, waitNs: number): HandMadeArrival[] =>
   Array.from({ length: count }, (_, i) => ({ atNs: i * 1000, flow, waitNs }));
@@ -36,7 +36,8 @@ it('a single delayed packet is no victim, a few of a sparse flow are', () => {
   expect(victims(packets(2, 3, 600_000))).toHaveLength(1);
 });
 
-it('what lies before the build-up does not count, and lost reports are made up for', () => {
+it('what lies before the build-up or behind the event does not count, and lost reports are made up for', () => {
   expect(victims(packets(2, 20, 600_000).map((a) => ({ ...a, atNs: -1 })))).toEqual([]);
+  expect(victims(packets(2, 20, 600_000).map((a) => ({ ...a, atNs: 2e9 })))).toEqual([]);
   expect(victims(packets(2, 10, 600_000), 0.5)[0].delayedPackets).toBe(20);
 });

@@ -156,7 +156,9 @@ describe('the events', () => {
     });
     expect(requested.data.plan).toMatchObject({ targets: ['workload/analytics/backup'], undo: expect.stringMatching(/./) });
     expect(Date.parse(requested.data.expiresAt)).toBeGreaterThanOrEqual(70_000);
+    expect(open.request).toMatchObject({ id: requested.data.requestId, state: 'requested' });
     run(60, 4, open);
+    expect(open.request!.state).toBe('no-effect');
     expect(typesAt('all')).toEqual(['remediation.no-effect']);
     run(200, 4, open);
     expect(typesAt('all')).toEqual([]);
