@@ -178,3 +178,14 @@ export class HopBatch {
     this.reports.length = 0;
   }
 }
+
+/** Time in the node, ns: as reported, or egress minus ingress modulo the wrap; -1 when neither is known or the stamps contradict. */
+export function latencyOf(batch: HopBatch, hop: number, wrapNs: number): number {
+  const present = batch.present[hop];
+  if ((present & Present.hopLatency) !== 0) return batch.hopLatencyNs[hop];
+  if ((present & Present.ingressTimestamp) === 0 || (present & Present.egressTimestamp) === 0) return -1;
+  const low = batch.egressTimestampWords[hop * 2] - batch.ingressTimestampWords[hop * 2];
+  const high = batch.egressTimestampWords[hop * 2 + 1] - batch.ingressTimestampWords[hop * 2 + 1];
+  const latency = high * 0x1_0000_0000 + low;
+  return latency < 0 ? latency + wrapNs : latency;
+}

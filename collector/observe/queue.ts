@@ -7,7 +7,7 @@
 // after a long one is another event. A report that comes late is evidence, and moves nothing.
 
 import { Edge, EDGE_WIDTH, EdgeKind } from '../edge.ts';
-import { FlowPart, Present, ReportFlag, type HopBatch } from '../hop.ts';
+import { FlowPart, latencyOf, Present, ReportFlag, type HopBatch } from '../hop.ts';
 import type { Arena } from '../memory/arena.ts';
 import type { ArrivalPool } from '../memory/arrivals.ts';
 import { LATENCY_BUCKETS, latencyBucket } from '../memory/histogram.ts';
@@ -298,15 +298,4 @@ export class QueueTable {
 function nextGrowth(ageNs: number): number {
   for (const step of GROWTH_NS) if (ageNs < step) return step;
   return Infinity;
-}
-
-/** Time in the node, ns: as reported, or egress minus ingress modulo the wrap; -1 when neither is known or the stamps contradict. */
-function latencyOf(batch: HopBatch, hop: number, wrapNs: number): number {
-  const present = batch.present[hop];
-  if ((present & Present.hopLatency) !== 0) return batch.hopLatencyNs[hop];
-  if ((present & Present.ingressTimestamp) === 0 || (present & Present.egressTimestamp) === 0) return -1;
-  const low = batch.egressTimestampWords[hop * 2] - batch.ingressTimestampWords[hop * 2];
-  const high = batch.egressTimestampWords[hop * 2 + 1] - batch.ingressTimestampWords[hop * 2 + 1];
-  const latency = high * 0x1_0000_0000 + low;
-  return latency < 0 ? latency + wrapNs : latency;
 }

