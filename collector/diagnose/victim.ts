@@ -1,5 +1,5 @@
 // Who suffered: workloads whose packets waited in the queue for longer than harms, over the whole event.
-// Rule: a workload that caused most of the build-up is not listed as its victim; its own wait is its own doing.
+// Rule: the workload that leads the build-up is not its victim, its own wait is its own doing; every other one may be both.
 
 import { ownerKeyOf, type Culprit, type Owner, type Victim } from '../event.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
@@ -7,8 +7,6 @@ import type { ArrivalLog } from '../memory/arrivals.ts';
 const MIN_HARM_NS = 25_000;
 const MIN_PACKETS = 8;
 const MIN_SHARE = 0.01;
-/** From this share of the build-up on, a workload counts as cause, not as victim. */
-const CAUSE_SHARE = 0.3;
 const MAX_VICTIMS = 16;
 
 interface Harm {
@@ -32,13 +30,13 @@ export function victimsOf(
 ): Victim[] {
   const harmNs = Math.max(MIN_HARM_NS, budgetNs * 0.05);
   const inverse = 1 / (1 - Math.min(lossRatio, 0.95));
-  const causes = new Set(culprits.filter((c) => c.buildUpShare >= CAUSE_SHARE).map(ownerKeyOf));
+  const leader = culprits[0] === undefined ? undefined : ownerKeyOf(culprits[0]);
   const harms = new Map<string, Harm>();
   for (let i = 0; i < log.length; i++) {
     if (log.enqueueNodeNs[i] < window.fromNodeNs || log.enqueueNodeNs[i] > window.toNodeNs) continue;
     const owner = ownerOf(i);
     const key = ownerKeyOf(owner);
-    if (owner.kind === 'unknown' || causes.has(key)) continue;
+    if (owner.kind === 'unknown' || key === leader) continue;
     const harm = harms.get(key) ?? { owner, waits: [], packets: 0, delayed: 0, sumNs: 0, towards: new Map<string, number>() };
     harms.set(key, harm);
     const packets = log.weight[i] * inverse;

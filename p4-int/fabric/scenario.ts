@@ -1,5 +1,5 @@
-// The story that the demo and the end-to-end test tell: a nightly backup floods the port of a storage host, and the user plane of
-// a 5G core, which has a pod on that host, waits behind it. Who did it and who suffers is known here, because it is injected here.
+// Stories whose answer is known, because it is injected here. The one that the demo tells: a nightly backup floods the port of a storage
+// host, and the user plane of a 5G core, which has a pod on that host, waits behind it.
 
 import type { Flow } from './simulator.ts';
 import { Topology } from './topology.ts';
@@ -23,17 +23,9 @@ export interface Scenario {
 const MILLISECOND = 1e6;
 const SECOND = 1e9;
 
-/** Ten-gigabit fabric of two leaves and two spines; a burst of 4 ms every `burstPeriodNs`, the first after `firstBurstNs`. */
+/** A burst of 4 ms every `burstPeriodNs`, the first after `firstBurstNs`. */
 export function noisyBackup(firstBurstNs = 2 * SECOND, burstPeriodNs = 5 * SECOND): Scenario {
-  const topology = new Topology({
-    leaves: 2,
-    spines: 2,
-    hostsPerLeaf: 4,
-    bytesPerNs: 1.25,
-    propagationNs: 500,
-    pipelineNs: 800,
-    queueBytes: 4_000_000,
-  });
+  const topology = smallFabric();
   const workloads: ScenarioWorkload[] = [
     { namespace: 'core5g', workload: 'upf', address: '10.244.1.10', host: 0 },
     { namespace: 'core5g', workload: 'session-db', address: '10.244.2.10', host: 4 },
@@ -104,6 +96,63 @@ export function noisyBackup(firstBurstNs = 2 * SECOND, burstPeriodNs = 5 * SECON
       victims: ['core5g/upf', 'media/cache'],
     },
   };
+}
+
+/**
+ * A trap for whoever counts octets of the last ten milliseconds: a steady elephant fills 45 % of a host port, and every
+ * `burstPeriodNs` another workload bursts into the same port for 400 us. The elephant sent most, and did nothing.
+ */
+export function decoyElephant(firstBurstNs: number, burstPeriodNs: number): Scenario {
+  const topology = smallFabric();
+  const workloads: ScenarioWorkload[] = [
+    { namespace: 'media', workload: 'transcoder', address: '10.244.1.10', host: 0 },
+    { namespace: 'batch', workload: 'shuffle', address: '10.244.1.20', host: 1 },
+    { namespace: 'batch', workload: 'shuffle', address: '10.244.1.21', host: 2 },
+    { namespace: 'storage', workload: 'volume', address: '10.244.2.20', host: 4 },
+    { namespace: 'core5g', workload: 'amf', address: '10.244.1.30', host: 3 },
+  ];
+  const [elephant, shuffle1, shuffle2, volume, amf] = workloads;
+  const burst = { startNs: firstBurstNs, periodNs: burstPeriodNs, onNs: 0.4 * MILLISECOND };
+  const bulk = { protocol: 6, destinationPort: 9000, packetBytes: 1500 } as const;
+  const flows: Flow[] = [
+    flow(elephant, volume, { ...bulk, sourcePort: 50_001, intervalNs: 2667, spine: 0 }),
+    flow(shuffle1, volume, { ...bulk, sourcePort: 50_002, intervalNs: 2667, spine: 1, burst }),
+    flow(shuffle2, volume, { ...bulk, sourcePort: 50_003, intervalNs: 2667, spine: 1, burst }),
+    flow(amf, volume, {
+      protocol: 17,
+      sourcePort: 38_412,
+      destinationPort: 7777,
+      packetBytes: 200,
+      intervalNs: 20_000,
+      spine: 1,
+    }),
+  ];
+  const target = topology.nodes[topology.leafOf(volume.host)];
+  return {
+    topology,
+    workloads,
+    flows,
+    truth: {
+      node: target.name,
+      nodeId: target.nodeId,
+      interfaceId: topology.hostInterface(volume.host),
+      culprit: 'batch/shuffle',
+      victims: ['core5g/amf', 'media/transcoder'],
+    },
+  };
+}
+
+/** Ten-gigabit fabric of two leaves and two spines. */
+function smallFabric(): Topology {
+  return new Topology({
+    leaves: 2,
+    spines: 2,
+    hostsPerLeaf: 4,
+    bytesPerNs: 1.25,
+    propagationNs: 500,
+    pipelineNs: 800,
+    queueBytes: 4_000_000,
+  });
 }
 
 type FlowTraffic = Pick<Flow, 'protocol' | 'sourcePort' | 'destinationPort' | 'packetBytes' | 'intervalNs'> & Partial<Flow>;

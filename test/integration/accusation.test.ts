@@ -1,0 +1,103 @@
+// The right culprit, or none: a trap for naive counting, under lost, reordered and repeated reports, with and without a known port rate.
+
+import { stringify } from 'yaml';
+import { describe, expect, it } from 'vitest';
+import { planFor } from '../../alerts/remediation/plan.ts';
+import { parseConfig } from '../../collector/config.ts';
+import { Diagnosis } from '../../collector/diagnosis.ts';
+import type { CongestionEvent, Incident } from '../../collector/event.ts';
+import { Identify } from '../../collector/identify/identify.ts';
+import { Inventory } from '../../collector/identify/inventory.ts';
+import { Pipeline } from '../../collector/pipeline.ts';
+import { capacityOf, SharedState, thresholdsOf } from '../../collector/shared-state.ts';
+import { SourceDirectory } from '../../collector/source-directory.ts';
+import { Timeline } from '../../collector/timeline.ts';
+import { randomStream } from '../../p4-int/fabric/random.ts';
+import { decoyElephant } from '../../p4-int/fabric/scenario.ts';
+import { scenarioSettings } from '../support/collector.ts';
+import { FABRIC_EPOCH_UNIX_MS, fabricDatagrams, type FabricDatagram } from '../support/fabric-datagrams.ts';
+
+const scenario = decoyElephant(20e6, 20e6);
+const datagrams = fabricDatagrams(scenario, 12, 0.6e9);
+const BURSTS = 29;
+
+function diagnose(reports: readonly FabricDatagram[], settings: object = scenarioSettings(scenario)): Incident[] {
+  const config = parseConfig(stringify(settings));
+  const state = new SharedState(capacityOf(config), thresholdsOf(config));
+  const pipeline = new Pipeline(state);
+  const sources = new SourceDirectory(config.ingest.sources);
+  const identify = new Identify([], new Inventory(config.inventory));
+  const diagnosis = new Diagnosis({
+    state,
+    config,
+    timeline: new Timeline(FABRIC_EPOCH_UNIX_MS),
+    ownerAt: (words, offset, unixMs) => identify.ownerAt(words, offset, unixMs),
+    planFor: (incident) => planFor(incident, config.remediation),
+    onIncident: () => undefined,
+  });
+  let polledNs = 0;
+  for (const { atNs, node, bytes } of reports) {
+    for (; polledNs < atNs; polledNs += 20e6) while (diagnosis.poll(polledNs));
+    pipeline.receive(bytes, 0, bytes.length, sources.sourceOfText(`10.0.9.${node + 1}`), 32_766, atNs + 1);
+  }
+  while (diagnosis.poll(polledNs));
+  return diagnosis.incidents.list();
+}
+
+const random = randomStream(5, 'accusation');
+const keep = (share: number): FabricDatagram[] => datagrams.filter(() => random() < share);
+/** Loss in runs of eight datagrams, as congestion makes it. */
+const keepRuns = (share: number): FabricDatagram[] => {
+  let kept = true;
+  return datagrams.filter((_, i) => (i % 8 === 0 ? (kept = random() < share) : kept));
+};
+const reordered = (): FabricDatagram[] =>
+  datagrams
+    .map((datagram, i) => ({ datagram, at: i + random() * 6 }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ datagram }, i) => ({ ...datagram, atNs: datagrams[i].atNs }));
+
+const nameOf = (event: CongestionEvent): string => `${event.culprits[0]?.namespace}/${event.culprits[0]?.workload}`;
+
+describe('a burst behind a steady elephant', () => {
+  it.each([
+    ['every report', datagrams, 0.95],
+    ['one in five lost', keep(0.8), 0.85],
+    ['half of them lost', keep(0.5), 0.6],
+    ['half of them lost in runs', keepRuns(0.5), 0.4],
+    ['reports out of order', reordered(), 0.95],
+    ['a third of them twice', datagrams.flatMap((d) => (random() < 0.33 ? [d, d] : [d])), 0.95],
+  ] as [string, FabricDatagram[], number][])(
+    '%s: never the elephant, and the burst as often as can be',
+    (_name, reports, atLeast) => {
+      const incidents = diagnose(reports);
+      const events = incidents.flatMap((incident) => incident.events).filter((event) => event.state === 'closed');
+      const named = events.filter((event) => event.confidence >= 0.5);
+      expect(events.length).toBeGreaterThanOrEqual(BURSTS * 0.9);
+      expect(named.filter((event) => nameOf(event) !== scenario.truth.culprit)).toEqual([]);
+      expect(named.length / events.length).toBeGreaterThanOrEqual(atLeast);
+      for (const incident of incidents) {
+        expect([incident.queue.node, incident.queue.interfaceId]).toEqual([scenario.truth.node, scenario.truth.interfaceId]);
+        expect(incident.plan.targets.filter((target) => target !== `workload/${scenario.truth.culprit}`)).toEqual([]);
+      }
+    },
+  );
+
+  it('without a port rate and without owners it says where and how bad, and accuses nobody', () => {
+    const { nodes } = scenarioSettings(scenario);
+    const [incident, ...rest] = diagnose(datagrams, { nodes });
+    expect(rest).toEqual([]);
+    expect(incident.peakWaitNs).toBeGreaterThan(50_000);
+    expect(incident.culprits.every((culprit) => culprit.kind === 'unknown')).toBe(true);
+    expect(incident.confidence).toBe(0);
+    expect(incident.plan.action).not.toBe('limit-egress-rate');
+    expect(incident.summary).toContain('not enough evidence to name a cause');
+  });
+
+  it('the elephant has a third of the build-up, and is a victim all the same', () => {
+    const [incident] = diagnose(datagrams);
+    expect(incident.victims.map((victim) => `${victim.namespace}/${victim.workload}`).sort()).toEqual(
+      scenario.truth.victims.toSorted(),
+    );
+  });
+});
