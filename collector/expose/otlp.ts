@@ -21,7 +21,7 @@ export class OtlpSink {
     this.#api = api;
   }
 
-  /** Starts the SDK with an exporter to `url` (the collector's base, like http://127.0.0.1:4318). `notice` hears of faults once. */
+  /** Starts the SDK with an exporter to `url` (the collector's base, like http://127.0.0.1:4318). `notice` hears of a change once. */
   static async start(url: string, version: string, notice: (message: string) => void): Promise<OtlpSink> {
     const [api, { NodeSDK }, { OTLPTraceExporter }] = await Promise.all([
       import('@opentelemetry/api'),

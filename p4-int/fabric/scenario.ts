@@ -23,6 +23,12 @@ export interface Scenario {
 const MILLISECOND = 1e6;
 const SECOND = 1e9;
 
+/** The switch port behind which the workload sits: where a burst towards it makes a queue. */
+function portTo({ host }: ScenarioWorkload, topology: Topology): Pick<Scenario['truth'], 'node' | 'nodeId' | 'interfaceId'> {
+  const { name, nodeId } = topology.nodes[topology.leafOf(host)];
+  return { node: name, nodeId, interfaceId: topology.hostInterface(host) };
+}
+
 /** A burst of 4 ms every `burstPeriodNs`, the first after `firstBurstNs`. */
 export function noisyBackup(firstBurstNs = 2 * SECOND, burstPeriodNs = 5 * SECOND): Scenario {
   const topology = smallFabric();
@@ -82,15 +88,12 @@ export function noisyBackup(firstBurstNs = 2 * SECOND, burstPeriodNs = 5 * SECON
       spine: 1,
     }),
   ];
-  const target = topology.nodes[topology.leafOf(store.host)];
   return {
     topology,
     workloads,
     flows,
     truth: {
-      node: target.name,
-      nodeId: target.nodeId,
-      interfaceId: topology.hostInterface(store.host),
+      ...portTo(store, topology),
       culprit: 'analytics/backup',
       // The cache has a trickle of traffic through the same port: it suffers, and must not be accused.
       victims: ['core5g/upf', 'media/cache'],
@@ -127,15 +130,12 @@ export function decoyElephant(firstBurstNs: number, burstPeriodNs: number): Scen
       spine: 1,
     }),
   ];
-  const target = topology.nodes[topology.leafOf(volume.host)];
   return {
     topology,
     workloads,
     flows,
     truth: {
-      node: target.name,
-      nodeId: target.nodeId,
-      interfaceId: topology.hostInterface(volume.host),
+      ...portTo(volume, topology),
       culprit: 'batch/shuffle',
       victims: ['core5g/amf', 'media/transcoder'],
     },

@@ -1,44 +1,24 @@
 // The right culprit, or none: a trap for naive counting, under lost, reordered and repeated reports, with and without a known port rate.
 
-import { stringify } from 'yaml';
 import { describe, expect, it } from 'vitest';
-import { planFor } from '../../alerts/remediation/plan.ts';
-import { parseConfig } from '../../collector/config.ts';
-import { Diagnosis } from '../../collector/diagnosis.ts';
 import type { CongestionEvent, Incident } from '../../collector/event.ts';
-import { Identify } from '../../collector/identify/identify.ts';
-import { Inventory } from '../../collector/identify/inventory.ts';
-import { Pipeline } from '../../collector/pipeline.ts';
-import { capacityOf, SharedState, thresholdsOf } from '../../collector/shared-state.ts';
-import { SourceDirectory } from '../../collector/source-directory.ts';
-import { Timeline } from '../../collector/timeline.ts';
 import { randomStream } from '../../p4-int/fabric/random.ts';
 import { decoyElephant } from '../../p4-int/fabric/scenario.ts';
 import { scenarioSettings } from '../support/collector.ts';
-import { FABRIC_EPOCH_UNIX_MS, fabricDatagrams, type FabricDatagram } from '../support/fabric-datagrams.ts';
+import { Diagnosing } from '../support/diagnosing.ts';
+import { fabricDatagrams, type FabricDatagram } from '../support/fabric-datagrams.ts';
 
 const scenario = decoyElephant(20e6, 20e6);
 const datagrams = fabricDatagrams(scenario, 12, 0.6e9);
 const BURSTS = 29;
 
 function diagnose(reports: readonly FabricDatagram[], settings: object = scenarioSettings(scenario)): Incident[] {
-  const config = parseConfig(stringify(settings));
-  const state = new SharedState(capacityOf(config), thresholdsOf(config));
-  const pipeline = new Pipeline(state);
-  const sources = new SourceDirectory(config.ingest.sources);
-  const identify = new Identify([], new Inventory(config.inventory));
-  const diagnosis = new Diagnosis({
-    state,
-    config,
-    timeline: new Timeline(FABRIC_EPOCH_UNIX_MS),
-    ownerAt: (words, offset, unixMs) => identify.ownerAt(words, offset, unixMs),
-    planFor: (incident) => planFor(incident, config.remediation),
-    onIncident: () => undefined,
-  });
+  const diagnosing = new Diagnosing(settings);
+  const { diagnosis } = diagnosing;
   let polledNs = 0;
-  for (const { atNs, node, bytes } of reports) {
-    for (; polledNs < atNs; polledNs += 20e6) while (diagnosis.poll(polledNs));
-    pipeline.receive(bytes, 0, bytes.length, sources.sourceOfText(`10.0.9.${node + 1}`), 32_766, atNs + 1);
+  for (const datagram of reports) {
+    for (; polledNs < datagram.atNs; polledNs += 20e6) while (diagnosis.poll(polledNs));
+    diagnosing.receive(datagram);
   }
   while (diagnosis.poll(polledNs));
   return diagnosis.incidents.list();

@@ -3,21 +3,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { stringify } from 'yaml';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { planFor } from '../../alerts/remediation/plan.ts';
-import { parseConfig } from '../../collector/config.ts';
-import { Diagnosis } from '../../collector/diagnosis.ts';
-import { Identify } from '../../collector/identify/identify.ts';
-import { Inventory } from '../../collector/identify/inventory.ts';
 import { KubernetesOwners } from '../../collector/identify/kubernetes.ts';
-import { Pipeline } from '../../collector/pipeline.ts';
-import { capacityOf, SharedState, thresholdsOf } from '../../collector/shared-state.ts';
-import { SourceDirectory } from '../../collector/source-directory.ts';
-import { Timeline } from '../../collector/timeline.ts';
 import { noisyBackup } from '../../p4-int/fabric/scenario.ts';
 import { scenarioSettings } from '../support/collector.ts';
-import { FABRIC_EPOCH_UNIX_MS, fabricDatagrams } from '../support/fabric-datagrams.ts';
+import { Diagnosing } from '../support/diagnosing.ts';
+import { fabricDatagrams } from '../support/fabric-datagrams.ts';
 import { KubernetesApi, type Pod } from '../support/kubernetes-api.ts';
 import { until } from '../support/processes.ts';
 
@@ -175,25 +166,11 @@ it('a culprit is named as of packet time, though its address belongs to another 
   await watch();
   await known('10.244.1.21', 1, 'pod shop/innocent');
 
-  const config = parseConfig(stringify({ ...scenarioSettings(scenario), inventory: [] }));
-  const state = new SharedState(capacityOf(config), thresholdsOf(config));
-  const pipeline = new Pipeline(state);
-  const sources = new SourceDirectory(config.ingest.sources);
-  for (const { atNs, node, bytes } of fabricDatagrams(scenario, 9, 0.8e9)) {
-    pipeline.receive(bytes, 0, bytes.length, sources.sourceOfText(`10.0.9.${node + 1}`), 32_766, atNs + 1);
-  }
-  const identify = new Identify([owners.map], new Inventory([]));
-  const diagnosis = new Diagnosis({
-    state,
-    config,
-    timeline: new Timeline(FABRIC_EPOCH_UNIX_MS),
-    ownerAt: (words, offset, unixMs) => identify.ownerAt(words, offset, unixMs),
-    planFor: (incident) => planFor(incident, config.remediation),
-    onIncident: () => undefined,
-  });
+  const diagnosing = new Diagnosing({ ...scenarioSettings(scenario), inventory: [] }, [owners.map]);
+  for (const datagram of fabricDatagrams(scenario, 9, 0.8e9)) diagnosing.receive(datagram);
   // Asked ten minutes later, long after the addresses changed hands.
-  diagnosis.poll(600e9);
-  const [incident] = diagnosis.incidents.list();
+  diagnosing.diagnosis.poll(600e9);
+  const [incident] = diagnosing.diagnosis.incidents.list();
   expect(incident.culprits[0]).toMatchObject({ kind: 'pod', namespace: 'shop', workload: 'backup' });
   expect(JSON.stringify(incident)).not.toContain('innocent');
 });
