@@ -78,12 +78,12 @@ program
   .action((file: string, options: { config?: string; port?: number }) => {
     const { state, diagnosis, frames, datagrams, fault } = replayCapture(file, { ...options, config: configOf(options.config) });
     for (const incident of diagnosis.incidents.list().reverse()) writeLine(1, JSON.stringify(incident));
-    const { counters } = state;
-    const unknown = counters.unknownDialects.reduce((sum, n) => sum + n, 0);
+    const counts = state.counters.read();
+    const unknown = counts.unknownDialects.reduce((sum, n) => sum + n, 0);
     writeLine(
       2,
-      `hopscope: ${frames} frames, ${datagrams} datagrams, ${counters.reportsDecoded[0]} reports decoded, ` +
-        `${counters.datagramsRejected.reduce((sum, n) => sum + n, 0)} datagrams rejected` +
+      `hopscope: ${frames} frames, ${datagrams} datagrams, ${counts.of('reportsDecoded')} reports decoded, ` +
+        `${counts.datagramsRejected.reduce((sum, n) => sum + n, 0)} datagrams rejected` +
         (unknown > 0 ? ` (${unknown} of a dialect that is not built yet: see "hopscope decode")` : ''),
     );
     if (fault !== undefined) {

@@ -59,6 +59,16 @@ const schema = z.strictObject({
         .positive()
         .max(1024 * 1024 * 1024)
         .default(16 * 1024 * 1024),
+      /** Datagrams per second that the fabric sends: the receive buffer is judged by it. */
+      expectedRate: z.number().int().positive().default(50_000),
+      /** Threads that receive, decode and observe; each node's reports go to one of them. */
+      threads: z.number().int().min(1).max(16).default(1),
+      /** Collectors that share the port; all must say the same number, and the same number of threads. */
+      processes: z.number().int().min(1).max(16).default(1),
+      /** Who may send; everybody when empty. */
+      allow: z.array(cidr).default([]),
+      /** Datagrams per second and sender. */
+      maxRatePerSource: z.number().int().positive().optional(),
       sources: z.array(source).default([]),
     })
     .prefault({}),
@@ -90,7 +100,14 @@ const schema = z.strictObject({
     .refine((c) => !(c.closeWait >= c.openWait), { path: ['closeWait'], message: 'must be smaller than openWait' })
     .prefault({}),
   http: z
-    .strictObject({ address: address.default('127.0.0.1'), port: port.default(9733), token: secret.optional() })
+    .strictObject({
+      address: address.default('127.0.0.1'),
+      port: port.default(9733),
+      token: secret.optional(),
+      /** Series of queues, nodes, exporters and workloads that /metrics shows, in all and of one metric. */
+      maxSeries: z.number().int().min(100).default(50_000),
+      maxSeriesPerMetric: z.number().int().min(100).default(20_000),
+    })
     .prefault({}),
   otlp: z.strictObject({ url: httpUrl }).optional(),
   influx: z

@@ -1,7 +1,8 @@
 // `hopscope decode FILE`: every telemetry report of a capture as one JSON line on standard output, in file order.
 // What is not a report (other protocols, the end of a broken file) is said on standard error; nothing else goes to standard output.
 
-import { decodeDatagram } from './decode/decoder.ts';
+import { viewOf } from './decode/bytes.ts';
+import { decoderOver } from './decode/decoder.ts';
 import { DatagramOutcome, MAX_HOPS_PER_DATAGRAM, MAX_REPORTS_PER_DATAGRAM } from './decode/outcome.ts';
 import { IDENTITY_PROFILE } from './decode/profile.ts';
 import { HopBatch } from './hop.ts';
@@ -27,6 +28,7 @@ export function decodeCapture(
 ): number {
   const batch = new HopBatch(MAX_HOPS_PER_DATAGRAM, MAX_REPORTS_PER_DATAGRAM);
   const outcome = new DatagramOutcome();
+  const decode = decoderOver(batch, outcome);
   const profile = { ...IDENTITY_PROFILE, intUdpPort: options.intPort ?? 0, strict: options.strict ?? false };
   let frames = 0;
   let others = 0;
@@ -43,7 +45,7 @@ export function decodeCapture(
       if (options.port !== undefined && datagram.destinationPort !== options.port) continue;
       datagrams++;
       batch.clear();
-      decodeDatagram(datagram.payload, 0, datagram.payload.length, profile, batch, outcome);
+      decode(viewOf(datagram.payload), 0, datagram.payload.length, profile);
       for (const report of reportLines(frame.index, datagram.sourceAddress, batch, outcome)) line(JSON.stringify(report));
     }
   } catch (error) {

@@ -65,11 +65,12 @@ export async function runDemo(
   fabric.start();
   const startedMs = Date.now();
   const progress = setInterval(() => {
-    const { counters, nodes, queues } = collector.state;
+    const [{ state }] = collector.lanes;
+    const { counters, nodes, queues } = state;
     const seconds = Math.round((Date.now() - startedMs) / 1000);
-    const open = collector.diagnosis.incidents.list().filter((i) => i.state === 'open').length;
+    const open = collector.incidents.list().filter((i) => i.state === 'open').length;
     say(
-      `${seconds} s: ${counters.reportsDecoded[0]} of ${fabric.reports} reports arrived from ${nodes.keys.totals[0]} switches; ` +
+      `${seconds} s: ${counters.read().of('reportsDecoded')} of ${fabric.reports} reports arrived from ${nodes.keys.totals[0]} switches; ` +
         `${queues.keys.totals[0]} queues watched, ${open} incident${open === 1 ? '' : 's'} open`,
     );
   }, 2000);

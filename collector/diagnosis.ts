@@ -6,6 +6,7 @@ import { CongestionDiagnosis } from './diagnose/congestion.ts';
 import { IncidentBook, type IncidentWatcher } from './diagnose/incident.ts';
 import { ReportLoss } from './diagnose/report-loss.ts';
 import type { CongestionEvent, Incident, Owner, Plan } from './event.ts';
+import { nodeRowOfTag } from './hop.ts';
 import { Names } from './names.ts';
 import type { SharedState } from './shared-state.ts';
 import type { Timeline } from './timeline.ts';
@@ -16,14 +17,28 @@ export interface DiagnosisParts {
   config: Config;
   timeline: Timeline;
   ownerAt(words: Uint32Array, offset: number, unixMs: number): Owner;
-  planFor: (incident: Incident) => Plan;
-  onIncident: IncidentWatcher;
+  /** Where the incidents of all ingest threads meet. */
+  incidents: IncidentBook;
+}
+
+/** The book that diagnoses of one configuration write to. */
+export function incidentBookOf(
+  config: Config,
+  timeline: Timeline,
+  planFor: (incident: Incident) => Plan,
+  onIncident: IncidentWatcher,
+): IncidentBook {
+  const { incidentQuiet: quietNs } = config.congestion;
+  const iso = (ns: number): string => timeline.iso(ns);
+  return new IncidentBook({ quietNs, maxIncidents: config.limits.incidents, iso, planFor }, onIncident);
 }
 
 /** Queues of one port that have been heard of within so long share it. */
 const SHARED_WITHIN_NS = 1e9;
 
+/** The calm counterpart of one ingest thread: it reads that thread's tables. */
 export class Diagnosis {
+  readonly state: SharedState;
   readonly incidents: IncidentBook;
   readonly loss: ReportLoss;
   readonly names: Names;
@@ -33,31 +48,29 @@ export class Diagnosis {
 
   constructor(parts: DiagnosisParts) {
     this.#parts = parts;
+    this.state = parts.state;
     const { state, config, timeline } = parts;
     this.names = new Names(state, config.nodes);
     this.totals = new Totals(state, this.names);
     this.loss = new ReportLoss(state.sources);
     const iso = (ns: number): string => timeline.iso(ns);
-    this.incidents = new IncidentBook(
-      { quietNs: config.congestion.incidentQuiet, maxIncidents: config.limits.incidents, iso, planFor: parts.planFor },
-      parts.onIncident,
-    );
+    this.incidents = parts.incidents;
     this.#congestion = new CongestionDiagnosis(
       {
         nextEdge: (record) => state.edges.pop(record),
         copyLog: (log, generation) => state.arrivals.copy(log, generation),
         freeLog: (log) => state.arrivals.free(log),
         queueOf: (row) => this.names.queueScope(row),
-        lastWaitSeenNs: (row) => state.queues.lastWaitSeenNs[row],
-        describe: (row, record) => state.queues.describe(row, record),
-        isOpen: (row, openCount) => state.queues.open[row] === 1 && state.queues.openCount[row] === openCount,
+        lastWaitSeenNs: (row) => state.queues.lastWaitSeenNs(row),
+        describe: (row, record) => state.queues.describeNow(row, record),
+        isOpen: (row, openCount) => state.queues.isOpen(row) && state.queues.openCount(row) === openCount,
         sharesPort: (row) => this.#sharesPort(row),
-        portBytesPerNs: (row) => state.queues.portBytesPerNs[row],
-        nodeOffsetNs: (row) => state.nodes.offsetNs[this.#nodeRowOf(row)],
+        portBytesPerNs: (row) => state.queues.portBytesPerNs(row),
+        nodeOffsetNs: (row) => state.nodes.offsetNs(this.#nodeRowOf(row)),
         deviceTimeNs: (row, nodeNs) => {
           const nodeRow = this.#nodeRowOf(row);
           // A node without stamps counts from nowhere: the wall clock tells its events apart.
-          const wallNs = (): bigint => BigInt(Math.round(timeline.unixMs(nodeNs + state.nodes.offsetNs[nodeRow]) * 1000)) * 1000n;
+          const wallNs = (): bigint => BigInt(Math.round(timeline.unixMs(nodeNs + state.nodes.offsetNs(nodeRow)) * 1000)) * 1000n;
           return state.nodes.deviceTimeNs(nodeRow, nodeNs) ?? wallNs();
         },
         flowAt: (row, generation) => state.flows.flowAt(row, generation),
@@ -93,21 +106,18 @@ export class Diagnosis {
   }
 
   #sharesPort(row: number): boolean {
-    const { keys: table, lastWaitSeenNs } = this.#parts.state.queues;
-    const { keys, keyWords } = table;
-    const since = lastWaitSeenNs[row] - SHARED_WITHIN_NS;
-    const at = row * keyWords;
-    for (let other = 1; other <= table.totals[0]; other++) {
-      if (other === row || lastWaitSeenNs[other] <= since) continue;
-      const o = other * keyWords;
-      if (keys[o] === keys[at] && keys[o + 1] === keys[at + 1] && keys[o + 2] === keys[at + 2]) return true;
+    const { queues } = this.#parts.state;
+    const { keys } = queues;
+    const since = queues.lastWaitSeenNs(row) - SHARED_WITHIN_NS;
+    for (let other = 1; other <= keys.totals[0]; other++) {
+      if (other === row || queues.lastWaitSeenNs(other) <= since) continue;
+      if (keys.keyWord(other, 0) === keys.keyWord(row, 0) && keys.keyWord(other, 1) === keys.keyWord(row, 1)) return true;
     }
     return false;
   }
 
   #nodeRowOf(queueRow: number): number {
-    const { keys, keyWords } = this.#parts.state.queues.keys;
-    return keys[queueRow * keyWords];
+    return nodeRowOfTag(this.#parts.state.queues.keys.keyWord(queueRow, 0));
   }
 
   #onEvent(event: CongestionEvent, nowNs: number): void {

@@ -24,31 +24,81 @@ export const Present = {
 export const ReportFlag = { dropped: 8, congestedQueue: 4, trackedFlow: 2, intermediate: 1 } as const;
 
 /** Which parts of the innermost packet the fragment still showed. */
-export const FlowPart = { addresses: 1, ports: 2, tcpSequence: 4, vni: 8 } as const;
+export const FlowPart = { addresses: 1, ports: 2, tcpSequence: 4 } as const;
 
-/** Provenance of a report; the index is stored in `ReportColumns.dialect`. */
+/** Provenance of a datagram; the index is stored in `DatagramColumns.dialect`. */
 export const DIALECTS = ['report-v0.5', 'report-v1.0', 'report-v2.0'] as const;
 
+/** Rows of a batch that are used in everyday life; and the sizes of a cache line and of what is between two lines of one set. */
+const NEAR_ROWS = 64;
+const LINE_BYTES = 64;
+const PAGE_BYTES = 4096;
+/** Bounds for the memory that all columns need. */
+const COLUMNS = 64;
+const HOP_ROW_BYTES = 96;
+const REPORT_ROW_BYTES = 96;
+const DATAGRAM_ROW_BYTES = 64;
+
+/** Node tables have at most 65,536 rows besides row 0. */
+const NODE_ROW_BITS = 17;
+
+/** Words of a flow's key in `ReportColumns.flowKey`. Addresses are big-endian words, IPv4 as ::ffff:a.b.c.d. */
+export const FlowWord = { source: 0, destination: 4, ports: 8, protocol: 9, tunnel: 10 } as const;
+export const FLOW_WORDS = 11;
+
 /**
- * One row per telemetry report: where it came from, its flags, and the invariants of the innermost packet in it.
- * Addresses are four big-endian words each (IPv4 as ::ffff:a.b.c.d), so that both families compare alike.
+ * Memory for the columns of a batch. Columns that all began on a page would have their first rows in the same few sets of the first-level
+ * cache and drive one another out of it (measured: a third of the decoding time). Here the first NEAR_ROWS rows of all columns lie in
+ * sets of their own; the rest of a column, for datagrams of uncommon size, lies wherever there is room.
  */
-export class ReportColumns {
-  readonly capacity: number;
+class ColumnMemory {
+  readonly #buffer: ArrayBuffer;
+  #offset = 0;
+
+  constructor(maxBytes: number) {
+    this.#buffer = new ArrayBuffer(maxBytes);
+  }
+
+  /** Offset of the next column of `length` elements. */
+  #take(length: number, elementBytes: number): number {
+    const at = this.#offset;
+    const near = Math.ceil((Math.min(length, NEAR_ROWS) * elementBytes) / LINE_BYTES) * LINE_BYTES;
+    const beyond = Math.max(0, length * elementBytes - near);
+    this.#offset += near + Math.ceil(beyond / PAGE_BYTES) * PAGE_BYTES;
+    return at;
+  }
+
+  uint8(length: number): Uint8Array {
+    return new Uint8Array(this.#buffer, this.#take(length, 1), length);
+  }
+
+  uint16(length: number): Uint16Array {
+    return new Uint16Array(this.#buffer, this.#take(length, 2), length);
+  }
+
+  uint32(length: number): Uint32Array {
+    return new Uint32Array(this.#buffer, this.#take(length, 4), length);
+  }
+
+  float64(length: number): Float64Array {
+    return new Float64Array(this.#buffer, this.#take(length, 8), length);
+  }
+
+  bigUint64(length: number): BigUint64Array {
+    return new BigUint64Array(this.#buffer, this.#take(length, 8), length);
+  }
+}
+
+/** One row per datagram: who sent it, and what its source means by its numbers. */
+export class DatagramColumns {
   length = 0;
   /** Index into DIALECTS. */
   readonly dialect: Uint8Array;
-  /** Index of the report within its datagram; refused reports are counted too. */
-  readonly indexInDatagram: Uint16Array;
-  readonly flags: Uint8Array;
+  /** Node that sent the datagram; 0 where the dialect carries none. */
+  readonly nodeId: Uint32Array;
   readonly hardwareId: Uint8Array;
   readonly sequenceNumber: Uint32Array;
-  /** Node that sent the report; 0 where the dialect carries none. */
-  readonly reporterNodeId: Uint32Array;
-  /** Bit set of warnings, see decode/reason. */
-  readonly warnings: Uint32Array;
-  readonly firstHop: Uint32Array;
-  readonly hopCount: Uint32Array;
+  readonly reportCount: Uint32Array;
   /** Period after which the source's timestamps wrap, ns; 0 for 64-bit timestamps. */
   readonly timestampWrapNs: Float64Array;
   /** Octets per unit of queue occupancy at this source; 0 when the unit is not known. */
@@ -58,65 +108,103 @@ export class ReportColumns {
   /** Latency of a packet that finds the queue empty at this source, ns; Infinity when it has to be learned. */
   readonly emptyLatencyNs: Float64Array;
 
-  /** Bit set of FlowPart. 0: the report carried no IP packet. */
-  readonly flowParts: Uint8Array;
-  /** 4 or 6. */
-  readonly addressFamily: Uint8Array;
-  readonly sourceAddress: Uint32Array;
-  readonly destinationAddress: Uint32Array;
-  readonly protocol: Uint8Array;
-  readonly sourcePort: Uint16Array;
-  readonly destinationPort: Uint16Array;
-  readonly ttl: Uint8Array;
-  readonly dscp: Uint8Array;
-  /** Length of the innermost IP packet in octets, from its own header (fragments are cut, this is not). */
-  readonly packetLengthBytes: Uint32Array;
-  readonly tcpSequence: Uint32Array;
-  readonly vni: Uint32Array;
+  /** Derived by the pipeline: stands for the sender's address where a report names no node. */
+  readonly sourceKey: Uint32Array;
 
-  /** Derived by observe/flow: row of the flow, and how often that row had been given away before. */
-  readonly flowRow: Uint32Array;
-  readonly flowGeneration: Uint32Array;
-
-  constructor(capacity: number) {
-    this.capacity = capacity;
-    this.dialect = new Uint8Array(capacity);
-    this.indexInDatagram = new Uint16Array(capacity);
-    this.flags = new Uint8Array(capacity);
-    this.hardwareId = new Uint8Array(capacity);
-    this.sequenceNumber = new Uint32Array(capacity);
-    this.reporterNodeId = new Uint32Array(capacity);
-    this.warnings = new Uint32Array(capacity);
-    this.firstHop = new Uint32Array(capacity);
-    this.hopCount = new Uint32Array(capacity);
-    this.timestampWrapNs = new Float64Array(capacity);
-    this.occupancyUnitBytes = new Float64Array(capacity);
-    this.portBytesPerNs = new Float64Array(capacity);
-    this.emptyLatencyNs = new Float64Array(capacity);
-    this.flowParts = new Uint8Array(capacity);
-    this.addressFamily = new Uint8Array(capacity);
-    this.sourceAddress = new Uint32Array(capacity * 4);
-    this.destinationAddress = new Uint32Array(capacity * 4);
-    this.protocol = new Uint8Array(capacity);
-    this.sourcePort = new Uint16Array(capacity);
-    this.destinationPort = new Uint16Array(capacity);
-    this.ttl = new Uint8Array(capacity);
-    this.dscp = new Uint8Array(capacity);
-    this.packetLengthBytes = new Uint32Array(capacity);
-    this.tcpSequence = new Uint32Array(capacity);
-    this.vni = new Uint32Array(capacity);
-    this.flowRow = new Uint32Array(capacity);
-    this.flowGeneration = new Uint32Array(capacity);
+  constructor(memory: ColumnMemory, capacity: number) {
+    this.dialect = memory.uint8(capacity);
+    this.nodeId = memory.uint32(capacity);
+    this.hardwareId = memory.uint8(capacity);
+    this.sequenceNumber = memory.uint32(capacity);
+    this.reportCount = memory.uint32(capacity);
+    this.timestampWrapNs = memory.float64(capacity);
+    this.occupancyUnitBytes = memory.float64(capacity);
+    this.portBytesPerNs = memory.float64(capacity);
+    this.emptyLatencyNs = memory.float64(capacity);
+    this.sourceKey = memory.uint32(capacity);
   }
 }
 
+/** One row per telemetry report: its flags, and the invariants of the innermost packet in it. */
+export class ReportColumns {
+  length = 0;
+  /** Row of the datagram in `datagrams`. */
+  readonly datagram: Uint32Array;
+  /** Index of the report within its datagram; refused reports are counted too. */
+  readonly indexInDatagram: Uint16Array;
+  readonly flags: Uint8Array;
+  /** Bit set of warnings, see decode/reason. */
+  readonly warnings: Uint32Array;
+  readonly firstHop: Uint32Array;
+  readonly hopCount: Uint32Array;
+
+  /** Bit set of FlowPart: which of the columns below hold something. 0: the report carried no IP packet. */
+  readonly flowParts: Uint8Array;
+  /** FLOW_WORDS words a row, see FlowWord; read it through the functions below. Words of absent parts are 0. */
+  readonly flowKey: Uint32Array;
+  readonly ttl: Uint8Array;
+  readonly dscp: Uint8Array;
+  /** Length of the innermost IP packet in octets, from its own header (fragments are cut, this is not); 0 without a packet. */
+  readonly packetLengthBytes: Uint32Array;
+  readonly tcpSequence: Uint32Array;
+
+  /** Derived by observe/flow: hash of the key, row of the flow, and how often that row had been given away before. */
+  readonly flowHash: Uint32Array;
+  readonly flowRow: Uint32Array;
+  readonly flowGeneration: Uint32Array;
+
+  constructor(memory: ColumnMemory, capacity: number) {
+    this.datagram = memory.uint32(capacity);
+    this.indexInDatagram = memory.uint16(capacity);
+    this.flags = memory.uint8(capacity);
+    this.warnings = memory.uint32(capacity);
+    this.firstHop = memory.uint32(capacity);
+    this.hopCount = memory.uint32(capacity);
+    this.flowParts = memory.uint8(capacity);
+    this.flowKey = memory.uint32(capacity * FLOW_WORDS);
+    this.ttl = memory.uint8(capacity);
+    this.dscp = memory.uint8(capacity);
+    this.packetLengthBytes = memory.uint32(capacity);
+    this.tcpSequence = memory.uint32(capacity);
+    this.flowHash = memory.uint32(capacity);
+    this.flowRow = memory.uint32(capacity);
+    this.flowGeneration = memory.uint32(capacity);
+  }
+}
+
+/** 4 or 6: the family of a flow key at `words[at]`. */
+export function addressFamilyOf(words: Uint32Array, at: number): number {
+  return words[at + FlowWord.protocol] >>> 8;
+}
+
+export function protocolOf(words: Uint32Array, at: number): number {
+  return words[at + FlowWord.protocol] & 0xff;
+}
+
+export function sourcePortOf(words: Uint32Array, at: number): number {
+  return words[at + FlowWord.ports] >>> 16;
+}
+
+export function destinationPortOf(words: Uint32Array, at: number): number {
+  return words[at + FlowWord.ports] & 0xffff;
+}
+
+/** VXLAN network identifier of a flow key; undefined when the flow was in no tunnel. For the edges. */
+export function vniOf(words: Uint32Array, at: number): number | undefined {
+  return words[at + FlowWord.tunnel] === 0 ? undefined : words[at + FlowWord.tunnel] - 1;
+}
+
 /**
- * One row per hop, hops of a report in path order (oldest first). `capacity` hops and `reportCapacity` reports must
- * hold the largest datagram: see the bounds in decode/decoder.
+ * One row per hop, hops of a report in path order (oldest first). The capacities must hold the largest datagram behind what is there
+ * already: see the bounds in decode/outcome.
  */
 export class HopBatch {
-  readonly capacity: number;
   length = 0;
+  /** First row of the datagram that is being decoded. */
+  datagramFirstHop = 0;
+  /** [0] collector time of arrival, ns: in an array, where a number needs no box. */
+  readonly arrivalNs = new Float64Array(1);
+  readonly datagrams: DatagramColumns;
   readonly reports: ReportColumns;
   /** Row of the report in `reports`. */
   readonly report: Uint32Array;
@@ -141,42 +229,58 @@ export class HopBatch {
   readonly ingressTimestampWords: Uint32Array;
   readonly egressTimestampWords: Uint32Array;
 
-  /** Derived by observe/clock: row of the node, its generation, and when the packet was enqueued on the node's own clock. */
-  readonly nodeRow: Uint32Array;
-  readonly nodeGeneration: Uint32Array;
+  /** Derived by observe/clock: the node, see NodeTag; and when the packet was enqueued on the node's own clock. */
+  readonly nodeTag: Uint32Array;
   readonly enqueueNodeNs: Float64Array;
 
-  constructor(capacity: number, reportCapacity: number) {
-    this.capacity = capacity;
-    this.reports = new ReportColumns(reportCapacity);
-    this.report = new Uint32Array(capacity);
-    this.present = new Uint32Array(capacity);
-    this.nodeId = new Uint32Array(capacity);
-    this.ingressInterfaceId = new Uint16Array(capacity);
-    this.egressInterfaceId = new Uint16Array(capacity);
-    this.hopLatencyNs = new Float64Array(capacity);
-    this.queueId = new Uint8Array(capacity);
-    this.queueOccupancy = new Uint32Array(capacity);
-    this.ingressTimestampNs = new BigUint64Array(capacity);
-    this.egressTimestampNs = new BigUint64Array(capacity);
-    this.level2IngressInterfaceId = new Uint32Array(capacity);
-    this.level2EgressInterfaceId = new Uint32Array(capacity);
-    this.egressInterfaceTxUtilization = new Uint32Array(capacity);
-    this.bufferId = new Uint8Array(capacity);
-    this.bufferOccupancy = new Uint32Array(capacity);
-    this.dropReason = new Uint8Array(capacity);
-    this.ingressTimestampWords = new Uint32Array(this.ingressTimestampNs.buffer);
-    this.egressTimestampWords = new Uint32Array(this.egressTimestampNs.buffer);
-    this.nodeRow = new Uint32Array(capacity);
-    this.nodeGeneration = new Uint32Array(capacity);
-    this.enqueueNodeNs = new Float64Array(capacity);
+  constructor(capacity: number, reportCapacity: number, datagramCapacity = 1) {
+    const memory = new ColumnMemory(
+      COLUMNS * PAGE_BYTES + HOP_ROW_BYTES * capacity + REPORT_ROW_BYTES * reportCapacity + DATAGRAM_ROW_BYTES * datagramCapacity,
+    );
+    this.datagrams = new DatagramColumns(memory, datagramCapacity);
+    this.reports = new ReportColumns(memory, reportCapacity);
+    this.report = memory.uint32(capacity);
+    this.present = memory.uint32(capacity);
+    this.nodeId = memory.uint32(capacity);
+    this.ingressInterfaceId = memory.uint16(capacity);
+    this.egressInterfaceId = memory.uint16(capacity);
+    this.hopLatencyNs = memory.float64(capacity);
+    this.queueId = memory.uint8(capacity);
+    this.queueOccupancy = memory.uint32(capacity);
+    this.ingressTimestampNs = memory.bigUint64(capacity);
+    this.egressTimestampNs = memory.bigUint64(capacity);
+    this.level2IngressInterfaceId = memory.uint32(capacity);
+    this.level2EgressInterfaceId = memory.uint32(capacity);
+    this.egressInterfaceTxUtilization = memory.uint32(capacity);
+    this.bufferId = memory.uint8(capacity);
+    this.bufferOccupancy = memory.uint32(capacity);
+    this.dropReason = memory.uint8(capacity);
+    this.ingressTimestampWords = wordsOf(this.ingressTimestampNs);
+    this.egressTimestampWords = wordsOf(this.egressTimestampNs);
+    this.nodeTag = memory.uint32(capacity);
+    this.enqueueNodeNs = memory.float64(capacity);
   }
 
   /** Forgets all rows. */
   clear(): void {
     this.length = 0;
     this.reports.length = 0;
+    this.datagrams.length = 0;
   }
+}
+
+function wordsOf(column: BigUint64Array): Uint32Array {
+  return new Uint32Array(column.buffer, column.byteOffset, column.length * 2);
+}
+
+/** A node's row and how often that row had been given away (modulo 2^15) as one number; 0 for a hop of no known node. */
+export function nodeTagOf(row: number, generation: number): number {
+  return (((generation >>> 1) << NODE_ROW_BITS) | row) >>> 0;
+}
+
+/** The row in a node tag. */
+export function nodeRowOfTag(tag: number): number {
+  return tag & ((1 << NODE_ROW_BITS) - 1);
 }
 
 /** Time in the node, ns: as reported, or egress minus ingress modulo the wrap; -1 when neither is known or the stamps contradict. */

@@ -1,9 +1,8 @@
 // What is written to InfluxDB: one point per queue and interval, one per change of an incident. Tags are bounded names.
 
-import type { Diagnosis } from './diagnosis.ts';
 import type { Incident, IncidentChange } from './event.ts';
-import { queueLabels, type PeakWaits } from './measurements.ts';
-import type { SharedState } from './shared-state.ts';
+import { queueLabels } from './measurements.ts';
+import type { Lane } from './series.ts';
 import { unixNsOfIso } from './timeline.ts';
 
 interface Point {
@@ -14,17 +13,17 @@ interface Point {
 }
 
 /** One `fabric_queue` point per queue, at wall-clock time `nowUnixMs`. */
-export function queuePoints(state: SharedState, diagnosis: Diagnosis, peaks: PeakWaits, nowUnixMs: number): Point[] {
-  const { queues } = state;
+export function queuePoints({ diagnosis, peaks }: Lane, nowUnixMs: number): Point[] {
+  const { queues } = diagnosis.state;
   const timestamp = `${BigInt(Math.round(nowUnixMs)) * 1_000_000n}`;
   return diagnosis.names.queueRows().map((row) => ({
     measurement: 'fabric_queue',
     tags: queueLabels(diagnosis, row),
     fields: {
       peak_wait_seconds: peaks.of(row) / 1e9,
-      congested_seconds_total: queues.congestedNs[row] / 1e9,
-      reports_total: queues.reports[row],
-      drop_reports_total: queues.dropReports[row],
+      congested_seconds_total: queues.congestedNs(row) / 1e9,
+      reports_total: queues.reports(row),
+      drop_reports_total: queues.dropReports(row),
     },
     timestamp,
   }));

@@ -1,9 +1,14 @@
-// Keeps the hot thread alive: starts it, waits until it listens, and starts it again when it dies. The shared tables outlive it.
-// Rule: while it does not listen the collector is not ready, and every new start is counted.
+// Keeps the hot threads alive: binds their sockets, starts a thread for each, and starts it again when it dies. The shared tables and the
+// sockets outlive it: what comes in meanwhile waits in the kernel's buffer.
+// Rule: while one of them does not listen the collector is not ready, and every new start is counted.
 
 import { dirname, extname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import type { Config } from './config.ts';
 import type { IngestMessage, IngestThreadData } from './ingest-thread.ts';
+import { KernelDrops, kernelDropsAt } from './ingest/kernel-drops.ts';
+import { UdpSocket } from './ingest/socket.ts';
+import type { SharedMemory } from './shared-state.ts';
 
 /** Where it says what happened. */
 export interface IngestLog {
@@ -11,13 +16,96 @@ export interface IngestLog {
   error: (message: string) => void;
 }
 
+/** What the threads are started with. */
+export interface IngestParts {
+  /** The tables of each thread. */
+  memories: readonly SharedMemory[];
+  ingest: Config['ingest'];
+  epochUnixMs: number;
+}
+
 const RESTART_MIN_MS = 100;
 const RESTART_MAX_MS = 10_000;
+/** The kernel's count of drops is asked for so often, if nobody else wants to know. */
+const DROPS_EVERY_MS = 60_000;
 
 /** The thread's file: the compiled package holds .js where a clone holds .ts. */
 const THREAD = join(dirname(import.meta.filename), `ingest-thread${extname(import.meta.filename)}`);
 
 export class IngestSupervisor {
+  readonly port: number;
+  /** What the kernel gave each socket. */
+  readonly receiveBufferBytes: number;
+  readonly #threads: IngestThread[];
+  readonly #sockets: readonly UdpSocket[];
+  readonly #drops: KernelDrops;
+  readonly #dropsTimer: NodeJS.Timeout;
+
+  private constructor(threads: IngestThread[], sockets: readonly UdpSocket[]) {
+    this.#threads = threads;
+    this.#sockets = sockets;
+    this.port = sockets[0]?.port ?? threads[0].port;
+    this.receiveBufferBytes = sockets[0]?.receiveBufferBytes ?? threads[0].receiveBufferBytes;
+    this.#drops = new KernelDrops(sockets);
+    this.#dropsTimer = setInterval(() => this.kernelDrops(), DROPS_EVERY_MS).unref();
+  }
+
+  /** Binds and starts all threads. Rejects with a plain sentence when they cannot listen. */
+  static async start(parts: IngestParts, log: IngestLog, file = THREAD): Promise<IngestSupervisor> {
+    const { ingest, memories, epochUnixMs } = parts;
+    let sockets: UdpSocket[] = [];
+    let threads: IngestThread[] = [];
+    try {
+      sockets = await UdpSocket.open(ingest, memories.length, memories.length * ingest.processes).catch((error: unknown) => {
+        log.notice(
+          `receiving the portable way, which costs several times the processor time (${unlessMissing(error as NodeJS.ErrnoException)})`,
+        );
+        return [];
+      });
+      // The portable way has one socket, and so one thread.
+      const used = sockets.length === 0 ? memories.slice(0, 1) : memories;
+      threads = used.map((memory, i) => {
+        const port = sockets[0]?.port ?? ingest.port;
+        return new IngestThread({ memory, ingest: { ...ingest, port }, fd: sockets[i]?.fd, epochUnixMs }, log, file);
+      });
+      await Promise.all(threads.map((thread) => thread.launch()));
+      return new IngestSupervisor(threads, sockets);
+    } catch (error) {
+      await Promise.all(threads.map((thread) => thread.stop()));
+      for (const socket of sockets) socket.close();
+      throw new Error(reasonOf(error as NodeJS.ErrnoException, ingest), { cause: error });
+    }
+  }
+
+  /** Ends all threads, then closes their sockets. */
+  async stop(): Promise<void> {
+    clearInterval(this.#dropsTimer);
+    await Promise.all(this.#threads.map((thread) => thread.stop()));
+    for (const socket of this.#sockets) socket.close();
+  }
+
+  /** Whether all threads listen now. */
+  get isUp(): boolean {
+    return this.#threads.every((thread) => thread.isUp);
+  }
+
+  get restarts(): number {
+    return this.#threads.reduce((sum, thread) => sum + thread.restarts, 0);
+  }
+
+  /** Datagrams that the kernel dropped because a buffer was full. */
+  kernelDrops(): number {
+    return this.#sockets.length > 0 ? this.#drops.read() : (kernelDropsAt(this.port) ?? 0);
+  }
+
+  /** Octets that wait in the kernel's buffers, its own bookkeeping included. */
+  queuedBytes(): number {
+    return this.#sockets.reduce((sum, socket) => sum + socket.memory().queuedBytes, 0);
+  }
+}
+
+/** One thread and its successors. */
+class IngestThread {
   readonly #data: Omit<IngestThreadData, 'stop'>;
   readonly #stop = new Int32Array(new SharedArrayBuffer(4));
   readonly #log: IngestLog;
@@ -26,24 +114,15 @@ export class IngestSupervisor {
   #timer: NodeJS.Timeout | undefined;
   #restartMs = RESTART_MIN_MS;
   #stopping = false;
-  /** Whether the thread listens now. */
   isUp = false;
   restarts = 0;
   port = 0;
-  /** What the kernel gave the socket. */
   receiveBufferBytes = 0;
 
-  private constructor(data: Omit<IngestThreadData, 'stop'>, log: IngestLog, file: string) {
+  constructor(data: Omit<IngestThreadData, 'stop'>, log: IngestLog, file: string) {
     this.#data = data;
     this.#log = log;
     this.#file = file;
-  }
-
-  /** Starts the thread. Rejects with a plain sentence when it cannot listen at first. */
-  static async start(data: Omit<IngestThreadData, 'stop'>, log: IngestLog, file = THREAD): Promise<IngestSupervisor> {
-    const supervisor = new IngestSupervisor(data, log, file);
-    await supervisor.#launch();
-    return supervisor;
   }
 
   async stop(): Promise<void> {
@@ -54,13 +133,10 @@ export class IngestSupervisor {
   }
 
   /** Resolves when the thread listens, rejects when it says that it cannot, or dies before it did. */
-  #launch(): Promise<void> {
+  launch(): Promise<void> {
     // A free port that the system chose is kept over restarts: switches send to it.
-    const data: IngestThreadData = {
-      ...this.#data,
-      stop: this.#stop,
-      ingest: { ...this.#data.ingest, port: this.port || this.#data.ingest.port },
-    };
+    const ingest = { ...this.#data.ingest, port: this.port || this.#data.ingest.port };
+    const data: IngestThreadData = { ...this.#data, ingest, stop: this.#stop };
     const worker = new Worker(this.#file, { workerData: data, name: 'hopscope-ingest' });
     return new Promise((resolve, reject) => {
       let fault: Error | undefined;
@@ -70,9 +146,8 @@ export class IngestSupervisor {
           this.port = message.port;
           this.receiveBufferBytes = message.receiveBufferBytes;
           this.#restartMs = RESTART_MIN_MS;
-          if (message.remark !== undefined && this.restarts === 0) this.#log.notice(message.remark);
           resolve();
-        } else if (message.type === 'failed') fault = new Error(message.reason);
+        } else if (message.type === 'failed') fault = message.reason;
         else {
           const { reason, detail, firstBytes, source } = message;
           this.#log.notice(`rejected a datagram from ${source}: ${reason}, ${detail}; it begins ${firstBytes}`);
@@ -92,7 +167,9 @@ export class IngestSupervisor {
   }
 
   #later(fault: Error | undefined): void {
-    this.#log.error(`the ingest thread ended (${fault?.message ?? 'without a word'}): reports are lost until it listens again`);
+    this.#log.error(
+      `the ingest thread ended (${fault?.message ?? 'without a word'}): reports wait, and are lost when the buffer is full, until it listens again`,
+    );
     this.#timer = setTimeout(() => void this.#restart(), this.#restartMs);
     this.#restartMs = Math.min(RESTART_MAX_MS, this.#restartMs * 2);
   }
@@ -100,10 +177,26 @@ export class IngestSupervisor {
   async #restart(): Promise<void> {
     this.restarts++;
     try {
-      await this.#launch();
+      await this.launch();
       this.#log.notice(`the ingest thread listens again on port ${this.port}`);
     } catch (error) {
       if (!this.#stopping) this.#later(error as Error);
     }
   }
+}
+
+/** Why the fast way is missing here, in words; any other fault is thrown on. */
+function unlessMissing(error: NodeJS.ErrnoException): string {
+  if (error.syscall !== undefined) throw error;
+  return error.code === 'ERR_MODULE_NOT_FOUND' ? 'the package koffi is not installed' : error.message.split('\n')[0];
+}
+
+function reasonOf(error: NodeJS.ErrnoException, ingest: Config['ingest']): string {
+  const where = `UDP ${ingest.address} port ${ingest.port}`;
+  const reasons: Record<string, string> = {
+    EADDRINUSE: `${where} is taken by another process; choose another ingest.port or stop that process`,
+    EADDRNOTAVAIL: `${where}: this machine has no such address; set ingest.address to one that it has`,
+    EACCES: `${where}: not permitted; choose an ingest.port above 1023`,
+  };
+  return reasons[error.code ?? ''] ?? `${where}: ${error.message}`;
 }

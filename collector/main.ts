@@ -7,7 +7,9 @@ import { planFor } from '../alerts/remediation/plan.ts';
 import { Remediation } from '../alerts/remediation/remediation.ts';
 import { renderPage } from '../dashboards/live/page.ts';
 import { readSecrets, type Config } from './config.ts';
-import { Diagnosis } from './diagnosis.ts';
+import { accountingOf, countsOf } from './accounting.ts';
+import { Diagnosis, incidentBookOf } from './diagnosis.ts';
+import type { IncidentBook } from './diagnose/incident.ts';
 import type { Incident } from './event.ts';
 import { HttpServer } from './expose/http.ts';
 import { InfluxSink } from './expose/influx.ts';
@@ -17,10 +19,12 @@ import { Identify } from './identify/identify.ts';
 import { Inventory } from './identify/inventory.ts';
 import { KubernetesOwners } from './identify/kubernetes.ts';
 import { IngestSupervisor } from './ingest-supervisor.ts';
-import { kernelDropsOf } from './ingest/kernel-drops.ts';
 import { incidentPoints, queuePoints } from './influx-points.ts';
-import { measure, PeakWaits } from './measurements.ts';
-import { capacityOf, SharedState, thresholdsOf } from './shared-state.ts';
+import { measure } from './measurements.ts';
+import { PeakWaits } from './peak-waits.ts';
+import { SeriesText } from './series-text.ts';
+import { wideSeries, type Lane } from './series.ts';
+import { capacityOf, HashSecret, SharedState, thresholdsOf } from './shared-state.ts';
 import { Outbox } from './store/outbox.ts';
 import { Timeline } from './timeline.ts';
 import { VERSION } from './version.ts';
@@ -39,8 +43,9 @@ export interface Log {
 export interface Collector {
   readonly udpPort: number;
   readonly httpPort: number;
-  readonly state: SharedState;
-  readonly diagnosis: Diagnosis;
+  /** One for each ingest thread. */
+  readonly lanes: readonly Diagnosis[];
+  readonly incidents: IncidentBook;
   stop(): Promise<void>;
 }
 
@@ -53,7 +58,10 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
   try {
     const timeline = new Timeline(Date.now());
     const nowNs = (): number => (performance.timeOrigin + performance.now() - timeline.epochUnixMs) * 1e6;
-    const state = new SharedState(capacityOf(config), thresholdsOf(config));
+    const secret = HashSecret.random();
+    const states = Array.from({ length: config.ingest.threads }, () =>
+      SharedState.allocate(capacityOf(config), thresholdsOf(config), secret),
+    );
 
     const secrets = readSecrets(config);
     const endpoints = config.webhooks.map((webhook, i) => ({ ...webhook, secret: secrets.webhooks[i] }));
@@ -81,17 +89,7 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
       settleNs: config.remediation.settle,
       endpoints,
       outbox,
-      readQueue: (incident) => {
-        const row = diagnosis.names.queueRowOf(incident.queue);
-        return row === undefined
-          ? undefined
-          : {
-              atNs: nowNs(),
-              congestedNs: state.queues.congestedNs[row],
-              openings: state.queues.openCount[row],
-              reports: state.queues.reports[row],
-            };
-      },
+      readQueue: (incident) => readQueue(diagnoses, incident, nowNs()),
       nowUnixMs: () => Date.now(),
       onStored: (evicted) => {
         if (evicted !== undefined) delivery.countEvicted(evicted);
@@ -106,45 +104,43 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
     const otlp = config.otlp && (await OtlpSink.start(config.otlp.url, VERSION, log.notice));
     if (otlp !== undefined) stops.push(() => otlp.stop());
 
-    const diagnosis: Diagnosis = new Diagnosis({
-      state,
+    const incidents = incidentBookOf(
       config,
       timeline,
-      ownerAt: (words, offset, unixMs) => identify.ownerAt(words, offset, unixMs),
-      planFor: (incident) => planFor(incident, config.remediation),
-      onIncident: (incident, change) => {
+      (incident) => planFor(incident, config.remediation),
+      (incident, change) => {
         remediation.onIncident(incident, change);
         if (change === 'closed') otlp?.export(incident);
         if (change !== 'updated') influx?.add(incidentPoints(incident, change));
         onIncident?.(incident);
       },
-    });
+    );
+    const ownerAt: Identify['ownerAt'] = (words, offset, unixMs) => identify.ownerAt(words, offset, unixMs);
+    const diagnoses = states.map((state) => new Diagnosis({ state, config, timeline, ownerAt, incidents }));
+    const lanes: Lane[] = diagnoses.map((diagnosis) => ({ diagnosis, peaks: new PeakWaits(diagnosis.state.queues) }));
     const influx =
       config.influx &&
       new InfluxSink({
         ...config.influx,
         password: secrets.influxPassword,
         intervalMs: config.influx.interval / 1e6,
-        sample: () => queuePoints(state, diagnosis, peaks, Date.now()),
+        sample: () => lanes.flatMap((lane) => queuePoints(lane, Date.now())),
         notice: log.notice,
       });
 
-    const shared = { capacity: capacityOf(config), thresholds: thresholdsOf(config), buffer: state.buffer };
-    const ingest = await IngestSupervisor.start({ ...shared, ingest: config.ingest, epochUnixMs: timeline.epochUnixMs }, log);
+    const ingest = await IngestSupervisor.start(
+      { memories: states.map((state) => state.memory), ingest: config.ingest, epochUnixMs: timeline.epochUnixMs },
+      log,
+    );
     stops.push(() => ingest.stop());
     log.info(`listening for telemetry reports on UDP ${config.ingest.address} port ${ingest.port}`);
-    if (ingest.receiveBufferBytes < config.ingest.receiveBufferBytes) {
-      log.notice(
-        `the kernel gave ${ingest.receiveBufferBytes} of ${config.ingest.receiveBufferBytes} octets of receive buffer; ` +
-          'raise net.core.rmem_max to hold longer bursts',
-      );
-    }
+    judgeBuffer(config, ingest.receiveBufferBytes, log);
 
-    const peaks = new PeakWaits(state);
-    const kernelDrops = (): number => kernelDropsOf(ingest.port) ?? 0;
+    const { maxSeries: all, maxSeriesPerMetric: perMetric } = config.http;
+    const series = new SeriesText(wideSeries(lanes, timeline), { all, perMetric });
     const exposition = new PrometheusExposition(
-      measure(state, diagnosis, timeline, peaks, {
-        kernelDrops,
+      measure(diagnoses, incidents, {
+        kernelDrops: () => ingest.kernelDrops(),
         identity: () => ({ ...identify.counts }),
         addresses: () => kubernetes?.map,
         kubernetesLastHeardUnixMs: () => kubernetes?.lastHeardUnixMs,
@@ -166,20 +162,27 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
         ],
         ingestUp: () => ingest.isUp,
         ingestRestarts: () => ingest.restarts,
-        receiveBuffer: () => ({ asked: config.ingest.receiveBufferBytes, given: ingest.receiveBufferBytes }),
+        receiveBuffer: () => ({
+          asked: config.ingest.receiveBufferBytes,
+          given: ingest.receiveBufferBytes,
+          queued: ingest.queuedBytes(),
+        }),
+        series: () => ({ shown: series.series, folded: series.folded }),
       }),
+      () => series.render(),
     );
-    const notReady = (): string[] => (ingest.isUp ? [] : ['the ingest thread does not listen']);
+    const notReady = (): string[] => (ingest.isUp ? [] : ['an ingest thread does not listen']);
     const http = await HttpServer.open({
       ...config.http,
       token: secrets.httpToken,
-      incidents: () => diagnosis.incidents.list(),
-      incident: (id) => diagnosis.incidents.get(id),
+      incidents: () => incidents.list(),
+      incident: (id) => incidents.get(id),
       metrics: () => exposition.render(),
       metricsContentType: exposition.contentType,
-      page: () => renderPage(diagnosis.incidents.list(), pageStatus(state, notReady())),
+      accounting: () => accountingOf(diagnoses, ingest.kernelDrops()),
+      page: () => renderPage(incidents.list(), pageStatus(diagnoses, notReady())),
       notReady,
-      alertmanager: (body) => linkAlerts(body, diagnosis.incidents.list(), (id, alert) => diagnosis.incidents.link(id, alert)),
+      alertmanager: (body) => linkAlerts(body, incidents.list(), (id, alert) => incidents.link(id, alert)),
     });
     stops.push(() => http.close());
 
@@ -189,16 +192,18 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
     if (influx !== undefined) stops.push(() => influx.stop());
     remediation.start();
     delivery.start();
-    const fast = setInterval(() => diagnosis.poll(nowNs()), POLL_MS);
+    const fast = setInterval(() => {
+      for (const diagnosis of diagnoses) diagnosis.poll(nowNs());
+    }, POLL_MS);
     const slow = setInterval(() => {
-      peaks.advance(Date.now());
-      remediation.advance(nowNs(), diagnosis.incidents.list());
+      for (const { peaks } of lanes) peaks.advance(Date.now());
+      remediation.advance(nowNs(), incidents.list());
     }, SLOW_MS);
     stops.push(() => {
       clearInterval(fast);
       clearInterval(slow);
     });
-    return { udpPort: ingest.port, httpPort: http.port, state, diagnosis, stop };
+    return { udpPort: ingest.port, httpPort: http.port, lanes: diagnoses, incidents, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -213,14 +218,50 @@ function pairs(counts: ReadonlyMap<string, number>, second: string) {
   });
 }
 
-function pageStatus(state: SharedState, notReady: string[]) {
-  const { sources } = state;
-  const lost = sources.keys.usedRows().reduce((sum, row) => sum + sources.lost[row], 0);
+/** The queue of an incident as it is now, or undefined when it has not been heard of lately. */
+function readQueue(lanes: readonly Diagnosis[], incident: Incident, atNs: number) {
+  for (const { names, state } of lanes) {
+    const row = names.queueRowOf(incident.queue);
+    if (row === undefined) continue;
+    const { queues } = state;
+    return {
+      atNs,
+      congestedNs: queues.congestedNs(row),
+      openings: queues.openCount(row),
+      reports: queues.reports(row),
+    };
+  }
+  return undefined;
+}
+
+/** What a small datagram costs in the kernel's buffer (a postcard of 120 octets: measured), and for how long the buffer should last. */
+const DATAGRAM_BUFFER_BYTES = 832;
+const BUFFER_SECONDS = 0.2;
+
+/** Says when a receive buffer is smaller than was asked for, or lasts too short a time at the rate that was declared. */
+function judgeBuffer({ ingest }: Config, givenBytes: number, log: Log): void {
+  if (givenBytes < ingest.receiveBufferBytes) {
+    log.notice(
+      `the kernel gave ${givenBytes} of ${ingest.receiveBufferBytes} octets of receive buffer; ` +
+        'raise net.core.rmem_max to hold longer bursts',
+    );
+  }
+  const seconds = (givenBytes * ingest.threads) / DATAGRAM_BUFFER_BYTES / ingest.expectedRate;
+  if (seconds < BUFFER_SECONDS) {
+    log.notice(
+      `the receive buffer of ${givenBytes} octets holds ${Math.round(seconds * 1000)} ms at ingest.expectedRate ` +
+        `(${ingest.expectedRate} datagrams a second); 200 ms ride out a pause: raise net.core.rmem_max and ingest.receiveBufferBytes`,
+    );
+  }
+}
+
+function pageStatus(lanes: readonly Diagnosis[], notReady: string[]) {
+  const sum = (read: (state: SharedState) => number): number => lanes.reduce((total, { state }) => total + read(state), 0);
   return {
-    reports: state.counters.reportsDecoded[0],
-    lost,
-    nodes: state.nodes.keys.totals[0],
-    queues: state.queues.keys.totals[0],
+    reports: countsOf(lanes).of('reportsDecoded'),
+    lost: sum(({ sources }) => sources.keys.usedRows().reduce((lost, row) => lost + sources.lost(row), 0)),
+    nodes: sum(({ nodes }) => nodes.keys.totals[0]),
+    queues: sum(({ queues }) => queues.keys.totals[0]),
     notReady,
   };
 }

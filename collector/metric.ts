@@ -11,11 +11,10 @@ export interface Metric {
   readonly labels: readonly string[];
 }
 
-/** One number with its labels; `suffix` is `_bucket`, `_sum` or `_count` for histograms. */
+/** One number with its labels. */
 export interface Sample {
   labels: Record<string, string | number>;
   value: number;
-  suffix?: string;
 }
 
 const QUEUE = ['node', 'interface', 'queue'] as const;
@@ -78,11 +77,22 @@ export const METRICS = [
     [],
   ),
   metric('hopscope_datagrams_rejected_total', 'counter', 'Datagrams refused whole, by reason code.', ['reason']),
-  metric('hopscope_datagrams_dropped_total', 'counter', 'Datagrams dropped by a fault of ours, by place.', ['place']),
+  metric(
+    'hopscope_datagrams_dropped_total',
+    'counter',
+    'Datagrams received and not decoded: late, from a sender not admitted, above its rate limit, or by a fault of ours.',
+    ['place'],
+  ),
   metric(
     'hopscope_kernel_dropped_datagrams_total',
     'counter',
     'Datagrams that the kernel dropped because the socket buffer was full.',
+    [],
+  ),
+  metric(
+    'hopscope_datagrams_lost_before_us',
+    'gauge',
+    'Gaps in sequence numbers since the start, less what the kernel and the collector itself dropped.',
     [],
   ),
   metric('hopscope_reports_total', 'counter', 'Telemetry reports sent by the node.', ['node']),
@@ -104,6 +114,7 @@ export const METRICS = [
   ]),
   metric('hopscope_reports_framed_total', 'counter', 'Reports in well-framed datagrams = decoded + refused.', []),
   metric('hopscope_reports_decoded_total', 'counter', 'Reports decoded.', []),
+  metric('hopscope_reports_duplicate_total', 'counter', 'Decoded reports of duplicate datagrams: not observed again.', []),
   metric('hopscope_reports_refused_total', 'counter', 'Reports refused within a good datagram, by reason code.', ['reason']),
   metric('hopscope_hops_total', 'counter', 'Hops decoded.', []),
   metric('hopscope_decode_warnings_total', 'counter', 'Oddities that were decoded all the same, by code.', ['code']),
@@ -114,6 +125,7 @@ export const METRICS = [
   metric('hopscope_table_rows', 'gauge', 'Rows in use of a bounded table.', ['table']),
   metric('hopscope_table_capacity', 'gauge', 'Rows that a bounded table has.', ['table']),
   metric('hopscope_table_overflow_total', 'counter', 'Times that a table had no room and the others row was used.', ['table']),
+  metric('hopscope_table_evictions_total', 'counter', 'Rows of a bounded table that were given to another key.', ['table']),
   metric('hopscope_event_edges_dropped_total', 'counter', 'Event edges lost because the diagnosis did not keep up.', []),
   metric(
     'hopscope_arrivals_unlogged_total',
@@ -141,13 +153,73 @@ export const METRICS = [
   ]),
   metric('hopscope_ingest_up', 'gauge', '1 while the ingest thread listens.', []),
   metric('hopscope_ingest_restarts_total', 'counter', 'Times that the ingest thread died and was started again.', []),
-  metric('hopscope_receive_buffer_bytes', 'gauge', 'Receive buffer of the socket, as asked for and as given.', ['kind']),
+  metric('hopscope_receive_buffer_bytes', 'gauge', 'Receive buffer of each socket: asked for, given, and filled now.', ['kind']),
+  metric('hopscope_series', 'gauge', 'Series of queues, nodes, exporters and workloads in the newest exposition.', []),
+  metric(
+    'hopscope_series_folded',
+    'gauge',
+    'Queues, nodes, exporters or workloads without series of their own, for the budget.',
+    ['metric'],
+  ),
 ] as const;
 
 export type MetricName = (typeof METRICS)[number]['name'];
 
-/** How a metric's samples are had: computed when asked. */
-export type MetricSource = Record<MetricName, () => Sample[]>;
+/** Metrics with a series for each queue, node, exporter or workload: rendered without an object per series. */
+export const WIDE = [
+  'fabric_hop_latency_seconds',
+  'fabric_queue_peak_wait_seconds',
+  'fabric_queue_congested_seconds_total',
+  'fabric_queue_bursts_total',
+  'fabric_drop_reports_total',
+  'fabric_node_hops_total',
+  'fabric_node_last_report_timestamp_seconds',
+  'fabric_workload_excess_wait_seconds_total',
+  'fabric_workload_blame_seconds_total',
+  'hopscope_clock_steps_total',
+  'hopscope_reports_total',
+  'hopscope_reports_lost_total',
+  'hopscope_sequence_received_total',
+  'hopscope_reports_reordered_total',
+  'hopscope_source_restarts_total',
+] as const satisfies readonly MetricName[];
+export type WideName = (typeof WIDE)[number];
+
+/** How the samples of all other metrics are had: computed when asked. */
+export type MetricSource = Record<Exclude<MetricName, WideName>, () => Sample[]>;
+
+/** One of the series that a thing has in a family: a suffix of the name, and labels behind those of the thing, as in the exposition. */
+export interface SeriesPart {
+  readonly suffix: string;
+  readonly labels: string;
+}
+
+/** What a wide metric is about: its labels as Prometheus writes them between the braces. */
+export interface Subject {
+  readonly labels: string;
+}
+
+/** A wide metric at this moment. */
+export interface WideFamily {
+  readonly name: WideName;
+  readonly parts: readonly SeriesPart[];
+  /** Series that are zero say nothing, and are left out. */
+  readonly skipsZero: boolean;
+  subjects(): readonly Subject[];
+  /** Adds the numbers of one of the subjects to those in `values`, in the order of the parts. */
+  add(subject: Subject, values: Float64Array): void;
+}
+
+/** Label names and values as Prometheus writes them between the braces. */
+export function labelText(labels: Record<string, string | number>): string {
+  return Object.entries(labels)
+    .map(([name, value]) => `${name}="${escaped(String(value))}"`)
+    .join(',');
+}
+
+function escaped(value: string): string {
+  return value.replace(/[\\"\n]/g, (c) => (c === '\n' ? '\\n' : `\\${c}`));
+}
 
 function metric<const N extends string>(name: N, type: MetricType, help: string, labels: readonly string[]) {
   return { name, type, help, labels } as const;

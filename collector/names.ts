@@ -3,7 +3,8 @@
 
 import type { Config } from './config.ts';
 import { queueKeyOf, type QueueScope } from './event.ts';
-import { sourceKeyOf } from './pipeline.ts';
+import { nodeRowOfTag, nodeTagOf } from './hop.ts';
+import { sourceKeyOf } from './admission.ts';
 import type { SharedState } from './shared-state.ts';
 
 export class Names {
@@ -19,17 +20,16 @@ export class Names {
   /** Name of the node in a node row: from the configuration, else its id, else the stand-in for a source without ids. */
   nodeName(nodeRow: number): string {
     if (nodeRow === 0) return 'others';
-    const { keys, keyWords } = this.#state.nodes.keys;
-    const id = keys[nodeRow * keyWords];
-    return id === 0 ? sourceName(keys[nodeRow * keyWords + 1]) : this.#nameOfId(id);
+    const { keys } = this.#state.nodes;
+    const id = keys.keyWord(nodeRow, 0);
+    return id === 0 ? sourceName(keys.keyWord(nodeRow, 1)) : this.#nameOfId(id);
   }
 
   /** Name of the node behind a row of the sequence table. */
   sourceNodeName(row: number): string {
-    const { keys, keyWords } = this.#state.sources.keys;
-    const at = row * keyWords;
-    const id = keys[at + 4];
-    return id === 0 ? sourceName(sourceKeyOf(keys, at)) : this.#nameOfId(id);
+    const { keys } = this.#state.sources;
+    const id = keys.keyWord(row, 4);
+    return id === 0 ? sourceName(sourceKeyOf(keys.words, row * keys.layout.rowWords)) : this.#nameOfId(id);
   }
 
   #nameOfId(id: number): string {
@@ -39,20 +39,22 @@ export class Names {
   /** Rows of queues whose node is still in the node table. */
   queueRows(): number[] {
     const { queues, nodes } = this.#state;
-    const { keys, keyWords } = queues.keys;
-    return queues.keys.usedRows().filter((row) => nodes.keys.generation[keys[row * keyWords]] === keys[row * keyWords + 1]);
+    return queues.keys.usedRows().filter((row) => {
+      const tag = queues.keys.keyWord(row, 0);
+      const nodeRow = nodeRowOfTag(tag);
+      return nodeTagOf(nodeRow, nodes.keys.generationOf(nodeRow)) === tag;
+    });
   }
 
   /** The queue in a queue row, with names. Row 0 is what found no room. */
   queueScope(row: number): QueueScope {
     if (row === 0) return { node: 'others', nodeId: 0, interface: 'others', interfaceId: 0, queue: 0 };
     const { queues, nodes } = this.#state;
-    const { keys, keyWords } = queues.keys;
-    const nodeRow = keys[row * keyWords];
-    const interfaceId = keys[row * keyWords + 2];
-    const nodeId = nodes.keys.keys[nodeRow * nodes.keys.keyWords];
+    const nodeRow = nodeRowOfTag(queues.keys.keyWord(row, 0));
+    const interfaceId = queues.keys.keyWord(row, 1);
+    const nodeId = nodes.keys.keyWord(nodeRow, 0);
     const name = this.#nodes.get(nodeId)?.interfaces[String(interfaceId)] ?? String(interfaceId);
-    const scope = { node: this.nodeName(nodeRow), nodeId, interface: name, interfaceId, queue: keys[row * keyWords + 3] };
+    const scope = { node: this.nodeName(nodeRow), nodeId, interface: name, interfaceId, queue: queues.keys.keyWord(row, 2) };
     if (this.#rowOfScope.size >= 2 * queues.keys.capacity) this.#rowOfScope.clear();
     this.#rowOfScope.set(queueKeyOf(scope), row);
     return scope;

@@ -1,111 +1,168 @@
-// The packet path: one datagram in, the shared tables moved on. Runs on the ingest thread, or inline for replays and tests.
+// The packet path: datagrams in, the shared tables moved on. Runs on the ingest thread, or inline for replays and tests.
 //
-//   receive ─▶ decode ─▶ sequence (duplicate? stop) ─▶ clock ─▶ flow ─▶ queue
+//   receive ─▶ admitted? in time? within its rate? ─▶ decode ─▶ sequence (duplicate? stop) ─▶ batch
+//   settle  ─▶ batch ─▶ clock ─▶ flow ─▶ queue ─▶ counts published
 //
+// A batch holds what one system call brought, so that the cache misses of its reports overlap.
 // Rule: no allocation, no string, no promise, no exception per report. Time is handed in.
 
-import { decodeDatagram } from './decode/decoder.ts';
+import type { Admission } from './admission.ts';
+import { decoderOver } from './decode/decoder.ts';
 import { DatagramOutcome, MAX_HOPS_PER_DATAGRAM, MAX_REPORTS_PER_DATAGRAM } from './decode/outcome.ts';
-import type { SourceProfile } from './decode/profile.ts';
-import { FlowPart, HopBatch } from './hop.ts';
-import { Arrival } from './observe/sequence.ts';
+import { destinationPortOf, FLOW_WORDS, FlowPart, HopBatch, protocolOf } from './hop.ts';
+import { Count, DropPlace } from './memory/counters.ts';
+import { ExporterCount } from './observe/exporter.ts';
+import { clockStage } from './observe/clock.ts';
+import { flowStage } from './observe/flow.ts';
+import { queueStage } from './observe/queue.ts';
+import { Arrival, sequenceStage } from './observe/sequence.ts';
 import type { SharedState } from './shared-state.ts';
 
-/** An exporter as the packet path knows it: made once per address, then reused. */
-export interface Source {
-  /** Address as four words. */
-  readonly words: Uint32Array;
-  /** Stands for the address where a report carries no node id; never 0. */
-  readonly key: number;
-  readonly profile: SourceProfile;
-}
-
-/** Stands for the address in four words where a report carries no node id; never 0. */
-export function sourceKeyOf(words: Uint32Array, at: number): number {
-  return (words[at] ^ words[at + 1] ^ words[at + 2] ^ words[at + 3]) >>> 0 || 1;
-}
+/** A batch is observed when it holds so many rows: enough for misses to overlap, few enough for the batch to stay in the cache. */
+const FULL_REPORTS = 64;
+const FULL_HOPS = 512;
+/** What lay in the socket's buffer for longer is no news: it is counted, and makes room for what is. */
+const LATE_MS = 200;
+const UDP = 17;
 
 /** Told about rejected datagrams; rate-limits by itself. */
-export type RejectionWatcher = (outcome: DatagramOutcome, bytes: Uint8Array, start: number, end: number) => void;
+export type RejectionWatcher = (outcome: DatagramOutcome, bytes: DataView, start: number, end: number) => void;
 
-export class Pipeline {
-  readonly state: SharedState;
-  readonly outcome = new DatagramOutcome();
-  readonly #batch = new HopBatch(MAX_HOPS_PER_DATAGRAM, MAX_REPORTS_PER_DATAGRAM);
-  readonly #onRejected: RejectionWatcher;
-
-  constructor(state: SharedState, onRejected: RejectionWatcher = () => undefined) {
-    this.state = state;
-    this.#onRejected = onRejected;
-  }
-
+/** The packet path of one ingest thread, or of a replay. */
+export interface Pipeline {
+  /** What became of the datagram that was received last. */
+  readonly outcome: DatagramOutcome;
+  /** What is received from here on arrived at collector time `nowNs`. */
+  arrive(nowNs: number): void;
   /**
-   * Takes the UDP payload [start, end) of `bytes` that came from `source` to local port `port` at collector time `nowNs`.
-   * Afterwards it is accounted for as decoded, rejected or dropped.
+   * Takes the UDP payload [start, end) of `b` that the address in `words` sent to local port `port`, and that lay in the socket's buffer
+   * for `waitedMs`. After the next `settle` it is accounted for as decoded, rejected or dropped.
    */
-  receive(bytes: Uint8Array, start: number, end: number, source: Source, port: number, nowNs: number): void {
-    const { counters } = this.state;
-    counters.datagramsReceived[0]++;
-    counters.bytesReceived[0] += end - start;
-    counters.newestArrivalNs[0] = nowNs;
-    try {
-      this.#process(bytes, start, end, source, port, nowNs);
-    } catch {
-      // A bug of ours must not take the thread: the datagram is counted as dropped, its rows are gone with the batch.
-      counters.datagramsDropped[0]++;
-    }
-    this.#batch.clear();
-  }
+  receive(b: DataView, start: number, end: number, words: Uint32Array, port: number, waitedMs: number): void;
+  /** Observes what is left in the batch and lets the other threads see the counts. Call it when no more is at hand. */
+  settle(): void;
+}
 
-  #process(bytes: Uint8Array, start: number, end: number, source: Source, port: number, nowNs: number): void {
-    const { counters, sources, nodes, flows, queues } = this.state;
-    const { outcome } = this;
-    const batch = this.#batch;
-    decodeDatagram(bytes, start, end, source.profile, batch, outcome);
+/**
+ * Builds the packet path over its tables. All of it are closures over typed arrays that are made here, once in a thread: see
+ * docs/decisions/0008.
+ */
+export function pipelineOver(state: SharedState, admission: Admission, onRejected: RejectionWatcher = () => undefined): Pipeline {
+  const { counters, exporters } = state;
+  const { own } = counters;
+  const { values, datagramsDropped, datagramsRejected, reportsRefused, warnings: warningCounts, unknownDialects } = own;
+  const { maxRatePerSource } = admission;
+  const outcome = new DatagramOutcome();
+  const batch = new HopBatch(MAX_HOPS_PER_DATAGRAM + FULL_HOPS, MAX_REPORTS_PER_DATAGRAM + FULL_REPORTS, FULL_REPORTS + 1);
+  const { datagrams, reports, arrivalNs } = batch;
+  const { sourceKey } = datagrams;
+  const { flowParts, flowKey, warnings } = reports;
+  /** Rows of the exporter table by datagram of the batch. */
+  const exporterRows = new Uint32Array(FULL_REPORTS + 1);
+  const decode = decoderOver(batch, outcome);
+  const observeSequence = sequenceStage(state.sources, arrivalNs);
+  const observeClock = clockStage(state.nodes, batch);
+  const observeFlow = flowStage(state.flows, batch);
+  const observeQueue = queueStage(state.queues, batch, state.memory.thresholds, state.arrivals, state.edges);
+  counters.resume();
 
-    let arrival: number = Arrival.fresh;
-    if (outcome.hasHeader) {
-      arrival = sources.observe(
-        source.words,
-        0,
-        outcome.nodeId,
-        outcome.hardwareId,
-        outcome.sequenceNumber,
-        outcome.sequenceBits,
-        nowNs,
-      );
-    }
-    if (outcome.rejected !== 0) {
-      counters.datagramsRejected[outcome.rejected]++;
-      if (outcome.unknownDialect !== 0) counters.unknownDialects[outcome.unknownDialect - 1]++;
-      this.#onRejected(outcome, bytes, start, end);
+  function receive(b: DataView, start: number, end: number, words: Uint32Array, port: number, waitedMs: number): void {
+    values[Count.datagramsReceived]++;
+    values[Count.bytesReceived] += end - start;
+    const source = admission.sourceOf(words, arrivalNs);
+    if (source === undefined) {
+      exporters.turnAway(words, arrivalNs[0]);
+      datagramsDropped[DropPlace.notAdmitted]++;
       return;
     }
-    this.#count(port);
-    if (arrival === Arrival.duplicate) {
-      counters.duplicates[0]++;
-    } else {
-      nodes.observe(batch, source.key, nowNs);
-      flows.observe(batch, nowNs);
-      queues.observe(batch, nowNs);
+    const exporter = source.row;
+    exporters.count(exporter, ExporterCount.received, 1);
+    exporters.count(exporter, ExporterCount.bytes, end - start);
+    if (waitedMs > LATE_MS) {
+      datagramsDropped[DropPlace.late]++;
+      exporters.count(exporter, ExporterCount.late, 1);
+      return;
     }
-    counters.datagramsDecoded[0]++;
+    if (maxRatePerSource !== Infinity && !exporters.spend(exporter, maxRatePerSource, arrivalNs[0])) {
+      datagramsDropped[DropPlace.rateLimit]++;
+      exporters.count(exporter, ExporterCount.rateLimited, 1);
+      return;
+    }
+    const [hops, firstReport, datagram] = [batch.length, reports.length, datagrams.length];
+    try {
+      decode(b, start, end, source.profile);
+      if (outcome.rejected !== 0) {
+        if (outcome.hasHeader) observeSequence(words, outcome);
+        datagramsRejected[outcome.rejected]++;
+        if (outcome.unknownDialect !== 0) unknownDialects[outcome.unknownDialect - 1]++;
+        exporters.count(exporter, ExporterCount.rejected, 1);
+        onRejected(outcome, b, start, end);
+        return;
+      }
+      count(firstReport, hops, port);
+      if (observeSequence(words, outcome) === Arrival.duplicate) {
+        values[Count.duplicates]++;
+        values[Count.reportsDuplicate] += reports.length - firstReport;
+        values[Count.datagramsDecoded]++;
+        exporters.count(exporter, ExporterCount.decoded, 1);
+        takeBack(hops, firstReport, datagram);
+        return;
+      }
+    } catch {
+      // A bug of ours must not take the thread: the datagram is counted as dropped, its rows are gone.
+      datagramsDropped[DropPlace.internalError]++;
+      takeBack(hops, firstReport, datagram);
+      return;
+    }
+    sourceKey[datagram] = source.key;
+    exporterRows[datagram] = exporter;
+    if (reports.length >= FULL_REPORTS || batch.length >= FULL_HOPS || datagrams.length >= FULL_REPORTS) observe();
   }
 
-  #count(port: number): void {
-    const { counters } = this.state;
-    const { outcome } = this;
-    const batch = this.#batch;
-    const r = batch.reports;
-    counters.reportsFramed[0] += outcome.framedReports;
-    counters.reportsDecoded[0] += r.length;
-    counters.hopsDecoded[0] += batch.length;
-    for (let i = 0; i < outcome.refusedReports; i++) counters.reportsRefused[outcome.refusedCode[i]]++;
-    for (let report = 0; report < r.length; report++) {
-      for (let bits = r.warnings[report]; bits !== 0; bits &= bits - 1) counters.warnings[31 - Math.clz32(bits & -bits)]++;
-      if (r.destinationPort[report] === port && r.protocol[report] === 17 && (r.flowParts[report] & FlowPart.ports) !== 0) {
-        counters.telemetryOfTelemetry[0]++;
-      }
+  function takeBack(hops: number, firstReport: number, datagram: number): void {
+    batch.length = hops;
+    reports.length = firstReport;
+    datagrams.length = datagram;
+  }
+
+  function observe(): void {
+    const decoded = datagrams.length;
+    try {
+      observeClock();
+      observeFlow();
+      observeQueue();
+      values[Count.datagramsDecoded] += decoded;
+      for (let i = 0; i < decoded; i++) exporters.count(exporterRows[i], ExporterCount.decoded, 1);
+    } catch {
+      datagramsDropped[DropPlace.internalError] += decoded;
+    }
+    batch.clear();
+  }
+
+  /** Counts the newest datagram's reports, from row `firstReport` on. */
+  function count(firstReport: number, firstHop: number, port: number): void {
+    values[Count.reportsFramed] += outcome.framedReports;
+    values[Count.reportsDecoded] += reports.length - firstReport;
+    values[Count.hopsDecoded] += batch.length - firstHop;
+    for (let i = 0; i < outcome.refusedReports; i++) reportsRefused[outcome.refusedCode[i]]++;
+    for (let report = firstReport; report < reports.length; report++) {
+      for (let bits = warnings[report]; bits !== 0; bits &= bits - 1) warningCounts[31 - Math.clz32(bits & -bits)]++;
+      const at = report * FLOW_WORDS;
+      const isToUs = destinationPortOf(flowKey, at) === port && (flowParts[report] & FlowPart.ports) !== 0;
+      if (isToUs && protocolOf(flowKey, at) === UDP) values[Count.telemetryOfTelemetry]++;
     }
   }
+
+  return {
+    outcome,
+    arrive: (nowNs) => {
+      arrivalNs[0] = nowNs;
+    },
+    receive,
+    settle: () => {
+      if (datagrams.length > 0) observe();
+      values[Count.newestArrivalNs] = arrivalNs[0];
+      counters.publish();
+    },
+  };
 }

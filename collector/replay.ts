@@ -1,17 +1,19 @@
 // `hopscope replay FILE`: a capture through the whole collector as if live, with the capture's own times. No sockets, no threads.
 
+import { writeAddressWords } from './address.ts';
+import { Admission } from './admission.ts';
 import type { Config } from './config.ts';
+import { viewOf } from './decode/bytes.ts';
 import { framesBefore } from './decode-command.ts';
-import { Diagnosis } from './diagnosis.ts';
+import { Diagnosis, incidentBookOf } from './diagnosis.ts';
 import type { Incident, IncidentChange } from './event.ts';
 import { Identify } from './identify/identify.ts';
 import { Inventory } from './identify/inventory.ts';
 import { CaptureError, readCapture } from './ingest/capture.ts';
 import { datagramOf } from './ingest/frame.ts';
 import { planFor } from '../alerts/remediation/plan.ts';
-import { Pipeline } from './pipeline.ts';
-import { capacityOf, SharedState, thresholdsOf } from './shared-state.ts';
-import { SourceDirectory } from './source-directory.ts';
+import { pipelineOver } from './pipeline.ts';
+import { capacityOf, HashSecret, SharedState, thresholdsOf } from './shared-state.ts';
 import { Timeline } from './timeline.ts';
 
 /** How often the diagnosis looks, as in the collector itself. */
@@ -37,9 +39,9 @@ export interface ReplayOptions {
 /** Runs the capture at `path` through pipeline and diagnosis; time is that of the frames. */
 export function replayCapture(path: string, options: ReplayOptions): Replayed {
   const { config } = options;
-  const state = new SharedState(capacityOf(config), thresholdsOf(config));
-  const pipeline = new Pipeline(state);
-  const sources = new SourceDirectory(config.ingest.sources);
+  const state = SharedState.allocate(capacityOf(config), thresholdsOf(config), HashSecret.fixed());
+  const pipeline = pipelineOver(state, new Admission(state.exporters, config.ingest));
+  const source = new Uint32Array(4);
   const identify = new Identify([], new Inventory(config.inventory));
   let diagnosis: Diagnosis | undefined;
   let firstSeconds = 0;
@@ -47,15 +49,21 @@ export function replayCapture(path: string, options: ReplayOptions): Replayed {
   let frames = 0;
   let datagrams = 0;
   let fault: string | undefined;
-  const start = (epochUnixMs: number): Diagnosis =>
-    new Diagnosis({
+  const start = (epochUnixMs: number): Diagnosis => {
+    const timeline = new Timeline(epochUnixMs);
+    return new Diagnosis({
       state,
       config,
-      timeline: new Timeline(epochUnixMs),
+      timeline,
       ownerAt: (words, offset, unixMs) => identify.ownerAt(words, offset, unixMs),
-      planFor: (incident) => planFor(incident, config.remediation),
-      onIncident: (incident, change) => options.onIncident?.(incident, change),
+      incidents: incidentBookOf(
+        config,
+        timeline,
+        (incident) => planFor(incident, config.remediation),
+        (incident, change) => options.onIncident?.(incident, change),
+      ),
     });
+  };
   try {
     for (const frame of readCapture(path)) {
       frames++;
@@ -77,7 +85,10 @@ export function replayCapture(path: string, options: ReplayOptions): Replayed {
       if (options.port !== undefined && datagram.destinationPort !== options.port) continue;
       datagrams++;
       const { payload, destinationPort, sourceAddress } = datagram;
-      pipeline.receive(payload, 0, payload.length, sources.sourceOfText(sourceAddress), destinationPort, nowNs);
+      writeAddressWords(sourceAddress, source, 0);
+      pipeline.arrive(nowNs);
+      pipeline.receive(viewOf(payload), 0, payload.length, source, destinationPort, 0);
+      pipeline.settle();
     }
     while (diagnosis?.poll(polledNs) === true);
     diagnosis?.refresh(polledNs);

@@ -4,7 +4,20 @@
 import { addressText, ipv6Text } from './address.ts';
 import type { DatagramOutcome } from './decode/outcome.ts';
 import { REFUSAL_TEXT, REFUSALS, UNKNOWN_DIALECTS, warningNames } from './decode/reason.ts';
-import { DIALECTS, FlowPart, Present, ReportFlag, type HopBatch } from './hop.ts';
+import {
+  addressFamilyOf,
+  destinationPortOf,
+  DIALECTS,
+  FLOW_WORDS,
+  FlowPart,
+  FlowWord,
+  Present,
+  protocolOf,
+  ReportFlag,
+  sourcePortOf,
+  vniOf,
+  type HopBatch,
+} from './hop.ts';
 
 /** All lines for one datagram in report order: decoded reports, refused reports, or one line for a rejected datagram. */
 export function reportLines(frame: number, source: string, batch: HopBatch, outcome: DatagramOutcome): object[] {
@@ -44,15 +57,17 @@ function reportLine(frame: number, source: string, batch: HopBatch, row: number)
     hops.push(hopOf(batch, hop));
     if ((batch.present[hop] & Present.dropReason) !== 0) dropReason = batch.dropReason[hop];
   }
-  const dialect = DIALECTS[r.dialect[row]];
+  const datagram = r.datagram[row];
+  const d = batch.datagrams;
+  const dialect = DIALECTS[d.dialect[datagram]];
   return {
     frame,
     report: r.indexInDatagram[row],
     source,
     dialect,
-    hardwareId: r.hardwareId[row],
-    sequenceNumber: r.sequenceNumber[row],
-    ...(dialect === 'report-v2.0' ? { nodeId: r.reporterNodeId[row] } : {}),
+    hardwareId: d.hardwareId[datagram],
+    sequenceNumber: d.sequenceNumber[datagram],
+    ...(dialect === 'report-v2.0' ? { nodeId: d.nodeId[datagram] } : {}),
     dropped: (flags & ReportFlag.dropped) !== 0,
     congestedQueue: (flags & ReportFlag.congestedQueue) !== 0,
     trackedFlow: (flags & ReportFlag.trackedFlow) !== 0,
@@ -90,16 +105,19 @@ function flowOf(batch: HopBatch, row: number): object | null {
   const r = batch.reports;
   const parts = r.flowParts[row];
   if ((parts & FlowPart.addresses) === 0) return null;
-  const ports = (parts & FlowPart.ports) !== 0;
-  const textOf = r.addressFamily[row] === 6 ? ipv6Text : addressText;
+  const hasPorts = (parts & FlowPart.ports) !== 0;
+  const key = r.flowKey;
+  const at = row * FLOW_WORDS;
+  const textOf = addressFamilyOf(key, at) === 6 ? ipv6Text : addressText;
+  const vni = vniOf(key, at);
   return {
-    sourceAddress: textOf(r.sourceAddress, row * 4),
-    destinationAddress: textOf(r.destinationAddress, row * 4),
-    protocol: r.protocol[row],
-    sourcePort: ports ? r.sourcePort[row] : null,
-    destinationPort: ports ? r.destinationPort[row] : null,
+    sourceAddress: textOf(key, at + FlowWord.source),
+    destinationAddress: textOf(key, at + FlowWord.destination),
+    protocol: protocolOf(key, at),
+    sourcePort: hasPorts ? sourcePortOf(key, at) : null,
+    destinationPort: hasPorts ? destinationPortOf(key, at) : null,
     ttl: r.ttl[row],
     dscp: r.dscp[row],
-    ...((parts & FlowPart.vni) !== 0 ? { vni: r.vni[row] } : {}),
+    ...(vni === undefined ? {} : { vni }),
   };
 }

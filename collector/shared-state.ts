@@ -9,6 +9,7 @@ import { ArrivalPool } from './memory/arrivals.ts';
 import { Counters } from './memory/counters.ts';
 import { Ring } from './memory/ring.ts';
 import { NodeTable } from './observe/clock.ts';
+import { ExporterTable } from './observe/exporter.ts';
 import { FlowTable } from './observe/flow.ts';
 import { QueueTable, type QueueThresholds } from './observe/queue.ts';
 import { SequenceTable } from './observe/sequence.ts';
@@ -27,6 +28,10 @@ export interface Capacity {
 }
 
 const EDGES = 4096;
+/** Networks of strangers that are told apart. */
+const STRANGERS = 1024;
+/** Numbers that a keyed hash needs: two for each word of the longest key. */
+const SECRET_WORDS = 22;
 /** A queue that stays above its floor without reports for so long is not filling. */
 const LOOSE_LOG_NS = 10e6;
 
@@ -47,9 +52,37 @@ export function capacityOf(config: Config): Capacity {
   return { ...config.limits, edges: EDGES };
 }
 
-export class SharedState {
+/** Keys the hashes of all tables: random where anybody may send, fixed where a run must be repeatable to the octet. */
+export class HashSecret {
+  readonly words: Uint32Array;
+
+  private constructor(words: Uint32Array) {
+    this.words = words;
+  }
+
+  /** Nobody outside can choose keys that collide. */
+  static random(): HashSecret {
+    return new HashSecret(crypto.getRandomValues(new Uint32Array(SECRET_WORDS)));
+  }
+
+  /** The same in every run: replays, scores, tests. */
+  static fixed(): HashSecret {
+    return new HashSecret(Uint32Array.from({ length: SECRET_WORDS }, (_, i) => Math.imul(i + 1, 0x9e3779b1)));
+  }
+}
+
+/** What the hot thread needs to build the same tables over the same memory. */
+export interface SharedMemory {
+  readonly capacity: Capacity;
+  readonly thresholds: QueueThresholds;
+  readonly secret: Uint32Array;
   readonly buffer: SharedArrayBuffer;
+}
+
+export class SharedState {
+  readonly memory: SharedMemory;
   readonly counters: Counters;
+  readonly exporters: ExporterTable;
   readonly sources: SequenceTable;
   readonly nodes: NodeTable;
   readonly flows: FlowTable;
@@ -57,11 +90,12 @@ export class SharedState {
   readonly edges: Ring;
   readonly queues: QueueTable;
 
-  /** Without `buffer`, allocates a new zeroed one of the right size. */
-  constructor(capacity: Capacity, thresholds: QueueThresholds, buffer?: SharedArrayBuffer) {
-    this.buffer = buffer ?? new SharedArrayBuffer(measure((arena) => cut(arena, capacity, thresholds)));
-    const parts = cut(new Arena(this.buffer), capacity, thresholds);
+  /** Builds the tables over memory that is there already: both threads must do it alike. */
+  constructor(memory: SharedMemory) {
+    this.memory = memory;
+    const parts = cut(new Arena(memory.buffer), memory);
     this.counters = parts.counters;
+    this.exporters = parts.exporters;
     this.sources = parts.sources;
     this.nodes = parts.nodes;
     this.flows = parts.flows;
@@ -69,16 +103,28 @@ export class SharedState {
     this.edges = parts.edges;
     this.queues = parts.queues;
   }
+
+  /** New tables over new memory of the right size, all zero. */
+  static allocate(capacity: Capacity, thresholds: QueueThresholds, secret: HashSecret): SharedState {
+    const parts = { capacity, thresholds, secret: secret.words };
+    const buffer = new SharedArrayBuffer(measure((arena) => void cut(arena, parts)));
+    return new SharedState({ ...parts, buffer });
+  }
 }
 
-function cut(arena: Arena, capacity: Capacity, thresholds: QueueThresholds) {
-  const counters = new Counters(arena, REFUSALS.length, WARNINGS.length, UNKNOWN_DIALECTS.length);
-  const sources = new SequenceTable(arena, capacity.sources);
-  const nodes = new NodeTable(arena, capacity.nodes);
-  const flows = new FlowTable(arena, capacity.flows);
+function cut(arena: Arena, { capacity, thresholds, secret }: Omit<SharedMemory, 'buffer'>) {
+  const counters = new Counters(arena, {
+    refusals: REFUSALS.length,
+    warnings: WARNINGS.length,
+    unknownDialects: UNKNOWN_DIALECTS.length,
+  });
+  const exporters = new ExporterTable(arena, capacity.sources, STRANGERS, secret);
+  const sources = new SequenceTable(arena, capacity.sources, secret);
+  const nodes = new NodeTable(arena, capacity.nodes, secret);
+  const flows = new FlowTable(arena, capacity.flows, secret);
   const patience = { looseNs: LOOSE_LOG_NS, pinnedNs: thresholds.timeoutAfterNs };
   const arrivals = new ArrivalPool(arena, capacity.arrivalLogs, capacity.arrivalsPerLog, capacity.queues + 1, patience);
   const edges = new Ring(arena, capacity.edges, EDGE_WIDTH);
-  const queues = new QueueTable(arena, capacity.queues, thresholds, arrivals, edges);
-  return { counters, sources, nodes, flows, arrivals, edges, queues };
+  const queues = new QueueTable(arena, capacity.queues, secret, arrivals);
+  return { counters, exporters, sources, nodes, flows, arrivals, edges, queues };
 }

@@ -52,7 +52,7 @@ export class Totals {
     const row = this.#names.queueRowOf(event.queue);
     if (row === undefined) return;
     const kinds = EVENT_KINDS.length;
-    const generation = this.#state.queues.keys.generation[row];
+    const generation = this.#state.queues.keys.generationOf(row);
     if (this.#closedGeneration[row] !== generation) this.#closedEvents.fill(0, row * kinds, (row + 1) * kinds);
     this.#closedGeneration[row] = generation;
     this.#closedEvents[row * kinds + EVENT_KINDS.indexOf(event.kind)]++;
@@ -70,7 +70,7 @@ export class Totals {
 
   /** Events of a queue that have closed, by kind. */
   closedEvents(row: number, kind: CongestionEvent['kind']): number {
-    if (this.#closedGeneration[row] !== this.#state.queues.keys.generation[row]) return 0;
+    if (this.#closedGeneration[row] !== this.#state.queues.keys.generationOf(row)) return 0;
     return this.#closedEvents[row * EVENT_KINDS.length + EVENT_KINDS.indexOf(kind)];
   }
 }

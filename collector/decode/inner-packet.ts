@@ -5,9 +5,9 @@
 //
 // Rule: a fragment may stop anywhere. What is whole is kept, the rest is W_INNER_TRUNCATED; nothing here refuses a report.
 
-import { FlowPart, type HopBatch } from '../hop.ts';
-import { u16, u24, u32 } from './bytes.ts';
-import { decodeIntMd, NextProtocolType, type IntStack } from './int-md.ts';
+import { FLOW_WORDS, FlowPart, FlowWord, type HopBatch } from '../hop.ts';
+import { u16, u24, u32, u8 } from './bytes.ts';
+import { NextProtocolType, type DecodeIntMd, type IntStack } from './int-md.ts';
 import type { SourceProfile } from './profile.ts';
 import { Warning } from './reason.ts';
 
@@ -52,45 +52,206 @@ class Cursor {
   }
 }
 
-const at = new Cursor();
-
 /**
- * Decodes the packet at [o, end) into report row `row`; appends the hops of an embedded INT-MD stack to `batch` in path
- * order and describes them in `stack`. Returns warning bits. `lookForInt`: F = 1, or an inner-only report (section 6.7).
+ * Decodes the packet at [o, end) into report row `row`; appends the hops of an embedded INT-MD stack in path order. Returns
+ * warning bits. `lookForInt`: F = 1, or an inner-only report (section 6.7).
  */
-export function decodeInnerPacket(
-  b: Uint8Array,
+export type DecodeInnerPacket = (
+  b: DataView,
   o: number,
   end: number,
   innerType: number,
-  batch: HopBatch,
   row: number,
   profile: SourceProfile,
   lookForInt: boolean,
-  stack: IntStack,
-): number {
-  at.offset = o;
-  at.layer = innerType;
-  at.warnings = 0;
-  for (let depth = 0; depth <= MAX_ENCAPSULATIONS && at.layer !== InnerType.none; depth++) {
-    at.protocol = -1;
-    if (at.layer === InnerType.ethernet) readLink(b, end);
-    if (at.layer === InnerType.ipv4) readIpv4(b, end, batch, row);
-    else if (at.layer === InnerType.ipv6) readIpv6(b, end, batch, row);
-    at.layer = InnerType.none;
-    if (at.protocol === Protocol.icmp || at.protocol === Protocol.icmpv6) {
-      if (end - at.offset < 8) at.truncate();
-    } else if (at.protocol >= 0) readTransport(b, end, batch, row, profile, lookForInt, stack);
+) => number;
+
+/** The decoder over a batch; `stack` is where `decodeIntMd` describes what it found. */
+export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: DecodeIntMd): DecodeInnerPacket {
+  const { flowParts, flowKey, ttl, dscp, packetLengthBytes, tcpSequence } = batch.reports;
+  const at = new Cursor();
+
+  function decodeInnerPacket(
+    b: DataView,
+    o: number,
+    end: number,
+    innerType: number,
+    row: number,
+    profile: SourceProfile,
+    lookForInt: boolean,
+  ): number {
+    at.offset = o;
+    at.layer = innerType;
+    at.warnings = 0;
+    for (let depth = 0; depth <= MAX_ENCAPSULATIONS && at.layer !== InnerType.none; depth++) {
+      at.protocol = -1;
+      if (at.layer === InnerType.ethernet) readLink(b, end);
+      if (at.layer === InnerType.ipv4) readIpv4(b, end, row);
+      else if (at.layer === InnerType.ipv6) readIpv6(b, end, row);
+      at.layer = InnerType.none;
+      if (at.protocol === Protocol.icmp || at.protocol === Protocol.icmpv6) {
+        if (end - at.offset < 8) at.truncate();
+      } else if (at.protocol >= 0) readTransport(b, end, row, profile, lookForInt);
+    }
+    return at.warnings;
   }
-  return at.warnings;
+
+  function readLink(b: DataView, end: number): void {
+    if (end - at.offset < 14) return at.truncate();
+    let etherType = u16(b, at.offset + 12);
+    at.offset += 14;
+    for (let tags = 0; isVlanTag(etherType); tags++) {
+      if (tags === MAX_VLAN_TAGS) return at.stop();
+      if (end - at.offset < 4) return at.truncate();
+      etherType = u16(b, at.offset + 2);
+      at.offset += 4;
+    }
+    at.layer = etherType === EtherType.ipv4 ? InnerType.ipv4 : etherType === EtherType.ipv6 ? InnerType.ipv6 : InnerType.none;
+  }
+
+  function readIpv4(b: DataView, end: number, row: number): void {
+    const o = at.offset;
+    if (end - o < 20) return at.truncate();
+    const first = u32(b, o);
+    const headerLength = ((first >>> 24) & 0x0f) * 4;
+    if (first >>> 28 !== 4 || headerLength < 20) return at.stop();
+    const totalLength = first & 0xffff;
+    const third = u32(b, o + 8);
+    const protocol = (third >>> 16) & 0xff;
+    const k = row * FLOW_WORDS;
+    flowKey[k] = 0;
+    flowKey[k + 1] = 0;
+    flowKey[k + 2] = 0xffff;
+    flowKey[k + 3] = u32(b, o + 12);
+    flowKey[k + 4] = 0;
+    flowKey[k + 5] = 0;
+    flowKey[k + 6] = 0xffff;
+    flowKey[k + 7] = u32(b, o + 16);
+    // Ports of an outer packet are not this one's.
+    flowKey[k + FlowWord.ports] = 0;
+    flowKey[k + FlowWord.protocol] = (4 << 8) | protocol;
+    dscp[row] = (first >>> 18) & 0x3f;
+    ttl[row] = third >>> 24;
+    packetLengthBytes[row] = totalLength;
+    flowParts[row] = FlowPart.addresses;
+    at.offset += headerLength;
+    if (at.offset > end) return at.truncate();
+    const isLaterFragment = (u16(b, o + 6) & 0x1fff) !== 0;
+    // What lies behind a packet that is shorter than an L4 header is the padding of its frame.
+    const isPadding = totalLength >= headerLength && totalLength < headerLength + 4;
+    if (isLaterFragment || isPadding) return at.stop();
+    at.protocol = protocol;
+  }
+
+  function readIpv6(b: DataView, end: number, row: number): void {
+    const o = at.offset;
+    if (end - o < 40) return at.truncate();
+    if (u8(b, o) >>> 4 !== 6) return at.stop();
+    // Source and destination lie one behind the other, on the wire as in the key.
+    for (let word = 0; word < 8; word++) flowKey[row * FLOW_WORDS + word] = u32(b, o + 8 + word * 4);
+    const protocolAt = row * FLOW_WORDS + FlowWord.protocol;
+    flowKey[row * FLOW_WORDS + FlowWord.ports] = 0;
+    flowKey[protocolAt] = (6 << 8) | u8(b, o + 6);
+    dscp[row] = (u16(b, o) >>> 6) & 0x3f;
+    ttl[row] = u8(b, o + 7);
+    packetLengthBytes[row] = 40 + u16(b, o + 4);
+    flowParts[row] = FlowPart.addresses;
+    at.offset += 40;
+    at.protocol = u8(b, o + 6);
+    for (let extensions = 0; isExtension(at.protocol); extensions++) {
+      if (extensions === MAX_IPV6_EXTENSIONS) return at.stop();
+      if (end - at.offset < 8) return at.truncate();
+      const kind = at.protocol;
+      const header = at.offset;
+      at.protocol = u8(b, header);
+      flowKey[protocolAt] = (6 << 8) | at.protocol;
+      at.offset += extensionBytes(kind, u8(b, header + 1));
+      if (at.offset > end) return at.truncate();
+      // Behind a later fragment lies the middle of a packet, whatever the next header says.
+      if (kind === Protocol.fragment && u16(b, header + 2) >>> 3 !== 0) return at.stop();
+    }
+  }
+
+  function readTransport(b: DataView, end: number, row: number, profile: SourceProfile, lookForInt: boolean): void {
+    const { protocol } = at;
+    if (protocol !== Protocol.tcp && protocol !== Protocol.udp) return at.stop();
+    const o = at.offset;
+    if (end - o < 4) return at.truncate();
+    const ports = u32(b, o);
+    flowKey[row * FLOW_WORDS + FlowWord.ports] = ports;
+    flowParts[row] |= FlowPart.ports;
+    if (protocol === Protocol.tcp && end - o >= 8) {
+      tcpSequence[row] = u32(b, o + 4);
+      flowParts[row] |= FlowPart.tcpSequence;
+    }
+    const headerBytes = protocol === Protocol.tcp ? 20 : 8;
+    if (end - o < headerBytes) return at.truncate();
+    at.offset += headerBytes;
+
+    const isAnnounced =
+      dscp[row] === profile.intDscp ||
+      (profile.intUdpPort !== 0 && protocol === Protocol.udp && (ports & 0xffff) === profile.intUdpPort);
+    if (lookForInt && !stack.isInt && isAnnounced && readInt(b, o, end, row, profile)) return;
+    // Read again: INT may have put another port in the place of the original one.
+    if (protocol === Protocol.udp && isVxlanPort(flowKey[row * FLOW_WORDS + FlowWord.ports] & 0xffff))
+      return readVxlan(b, end, row);
+    if (protocol === Protocol.tcp && !stack.isInt && o + (u8(b, o + 12) >>> 4) * 4 > end) at.warnings |= Warning.innerTruncated;
+    at.stop();
+  }
+
+  /**
+   * Looks for INT-MD behind the L4 header at `l4` and undoes what INT overwrote. Returns true when the original L4 header followed the
+   * stack and has been read; false when the walk goes on at the cursor, behind the stack if there was one.
+   */
+  function readInt(b: DataView, l4: number, end: number, row: number, profile: SourceProfile): boolean {
+    // ONOS and GEANT put the shim right behind the 20-octet TCP header even when options follow: look there first.
+    let next = decodeIntMd(b, at.offset, end, row, profile);
+    if (!stack.isInt && at.protocol === Protocol.tcp) {
+      const options = l4 + (u8(b, l4 + 12) >>> 4) * 4;
+      if (options > at.offset && options < end) next = decodeIntMd(b, options, end, row, profile);
+    }
+    at.warnings |= stack.warnings;
+    if (!stack.isInt) return false;
+    const k = row * FLOW_WORDS;
+    if (stack.nextProtocolType === NextProtocolType.originalDscp) dscp[row] = stack.originalDscp;
+    else if (stack.nextProtocolType === NextProtocolType.originalPort) {
+      flowKey[k + FlowWord.ports] = ((flowKey[k + FlowWord.ports] & 0xffff0000) | stack.originalPort) >>> 0;
+    } else {
+      // A UDP header was inserted for INT: the original L4 header, with the real ports, follows the stack.
+      flowKey[k + FlowWord.protocol] = (flowKey[k + FlowWord.protocol] & 0xff00) | stack.originalProtocol;
+      flowKey[k + FlowWord.ports] = 0;
+      flowParts[row] &= ~(FlowPart.ports | FlowPart.tcpSequence);
+      if (next === 0) at.stop();
+      else {
+        at.offset = next;
+        at.protocol = stack.originalProtocol;
+        readTransport(b, end, row, profile, false);
+      }
+      return true;
+    }
+    if (next !== 0) at.offset = next;
+    return false;
+  }
+
+  function readVxlan(b: DataView, end: number, row: number): void {
+    if (end - at.offset < 8) return at.truncate();
+    if ((u8(b, at.offset) & 0x08) === 0) return at.stop();
+    flowKey[row * FLOW_WORDS + FlowWord.tunnel] = u24(b, at.offset + 4) + 1;
+    at.offset += 8;
+    // A fragment that ends behind the VXLAN header shows nodes only: their flow stays, and the cut is said.
+    if (at.offset >= end) return at.truncate();
+    at.layer = InnerType.ethernet;
+  }
+
+  return decodeInnerPacket;
 }
 
 /** True for an Ethernet frame with a sane EtherType and IP version: what some programs send where they announce IP. */
-export function looksLikeEthernet(b: Uint8Array, o: number, end: number): boolean {
+export function looksLikeEthernet(b: DataView, o: number, end: number): boolean {
   for (let type = o + 12, tags = 0; tags <= MAX_VLAN_TAGS && end - type >= 3; type += 4, tags++) {
     const etherType = u16(b, type);
-    if (etherType === EtherType.ipv4) return b[type + 2] >>> 4 === 4;
-    if (etherType === EtherType.ipv6) return b[type + 2] >>> 4 === 6;
+    if (etherType === EtherType.ipv4) return u8(b, type + 2) >>> 4 === 4;
+    if (etherType === EtherType.ipv6) return u8(b, type + 2) >>> 4 === 6;
     if (!isVlanTag(etherType)) return false;
   }
   return false;
@@ -98,80 +259,6 @@ export function looksLikeEthernet(b: Uint8Array, o: number, end: number): boolea
 
 function isVlanTag(etherType: number): boolean {
   return etherType === EtherType.vlan || etherType === EtherType.provider || etherType === EtherType.oldProvider;
-}
-
-function readLink(b: Uint8Array, end: number): void {
-  if (end - at.offset < 14) return at.truncate();
-  let etherType = u16(b, at.offset + 12);
-  at.offset += 14;
-  for (let tags = 0; isVlanTag(etherType); tags++) {
-    if (tags === MAX_VLAN_TAGS) return at.stop();
-    if (end - at.offset < 4) return at.truncate();
-    etherType = u16(b, at.offset + 2);
-    at.offset += 4;
-  }
-  at.layer = etherType === EtherType.ipv4 ? InnerType.ipv4 : etherType === EtherType.ipv6 ? InnerType.ipv6 : InnerType.none;
-}
-
-function readIpv4(b: Uint8Array, end: number, batch: HopBatch, row: number): void {
-  const o = at.offset;
-  if (end - o < 20) return at.truncate();
-  const headerLength = (b[o] & 0x0f) * 4;
-  if (b[o] >>> 4 !== 4 || headerLength < 20) return at.stop();
-  const r = batch.reports;
-  const a = row * 4;
-  r.sourceAddress[a] = 0;
-  r.sourceAddress[a + 1] = 0;
-  r.sourceAddress[a + 2] = 0xffff;
-  r.sourceAddress[a + 3] = u32(b, o + 12);
-  r.destinationAddress[a] = 0;
-  r.destinationAddress[a + 1] = 0;
-  r.destinationAddress[a + 2] = 0xffff;
-  r.destinationAddress[a + 3] = u32(b, o + 16);
-  r.addressFamily[row] = 4;
-  r.protocol[row] = b[o + 9];
-  r.dscp[row] = b[o + 1] >>> 2;
-  r.ttl[row] = b[o + 8];
-  r.packetLengthBytes[row] = u16(b, o + 2);
-  r.flowParts[row] = FlowPart.addresses | (r.flowParts[row] & FlowPart.vni);
-  at.offset += headerLength;
-  if (at.offset > end) return at.truncate();
-  const isLaterFragment = (u16(b, o + 6) & 0x1fff) !== 0;
-  // What lies behind a packet that is shorter than an L4 header is the padding of its frame.
-  const isPadding = u16(b, o + 2) >= headerLength && u16(b, o + 2) < headerLength + 4;
-  if (isLaterFragment || isPadding) return at.stop();
-  at.protocol = b[o + 9];
-}
-
-function readIpv6(b: Uint8Array, end: number, batch: HopBatch, row: number): void {
-  const o = at.offset;
-  if (end - o < 40) return at.truncate();
-  if (b[o] >>> 4 !== 6) return at.stop();
-  const r = batch.reports;
-  for (let word = 0; word < 4; word++) {
-    r.sourceAddress[row * 4 + word] = u32(b, o + 8 + word * 4);
-    r.destinationAddress[row * 4 + word] = u32(b, o + 24 + word * 4);
-  }
-  r.addressFamily[row] = 6;
-  r.protocol[row] = b[o + 6];
-  r.dscp[row] = (u16(b, o) >>> 6) & 0x3f;
-  r.ttl[row] = b[o + 7];
-  r.packetLengthBytes[row] = 40 + u16(b, o + 4);
-  r.flowParts[row] = FlowPart.addresses | (r.flowParts[row] & FlowPart.vni);
-  at.offset += 40;
-  at.protocol = b[o + 6];
-  for (let extensions = 0; isExtension(at.protocol); extensions++) {
-    if (extensions === MAX_IPV6_EXTENSIONS) return at.stop();
-    if (end - at.offset < 8) return at.truncate();
-    const kind = at.protocol;
-    const header = at.offset;
-    at.protocol = b[header];
-    r.protocol[row] = at.protocol;
-    at.offset += extensionBytes(kind, b[header + 1]);
-    if (at.offset > end) return at.truncate();
-    // Behind a later fragment lies the middle of a packet, whatever the next header says.
-    if (kind === Protocol.fragment && u16(b, header + 2) >>> 3 !== 0) return at.stop();
-  }
 }
 
 function isExtension(protocol: number): boolean {
@@ -188,93 +275,6 @@ function isExtension(protocol: number): boolean {
 function extensionBytes(protocol: number, length: number): number {
   if (protocol === Protocol.fragment) return 8;
   return protocol === Protocol.authentication ? (length + 2) * 4 : (length + 1) * 8;
-}
-
-function readTransport(
-  b: Uint8Array,
-  end: number,
-  batch: HopBatch,
-  row: number,
-  profile: SourceProfile,
-  lookForInt: boolean,
-  stack: IntStack,
-): void {
-  const { protocol } = at;
-  if (protocol !== Protocol.tcp && protocol !== Protocol.udp) return at.stop();
-  const r = batch.reports;
-  const o = at.offset;
-  if (end - o < 4) return at.truncate();
-  r.sourcePort[row] = u16(b, o);
-  r.destinationPort[row] = u16(b, o + 2);
-  r.flowParts[row] |= FlowPart.ports;
-  if (protocol === Protocol.tcp && end - o >= 8) {
-    r.tcpSequence[row] = u32(b, o + 4);
-    r.flowParts[row] |= FlowPart.tcpSequence;
-  }
-  const headerBytes = protocol === Protocol.tcp ? 20 : 8;
-  if (end - o < headerBytes) return at.truncate();
-  at.offset += headerBytes;
-
-  const isAnnounced =
-    r.dscp[row] === profile.intDscp ||
-    (profile.intUdpPort !== 0 && protocol === Protocol.udp && r.destinationPort[row] === profile.intUdpPort);
-  if (lookForInt && !stack.isInt && isAnnounced && readInt(b, o, end, batch, row, profile, stack)) return;
-  if (protocol === Protocol.udp && isVxlanPort(r.destinationPort[row])) return readVxlan(b, end, batch, row);
-  if (protocol === Protocol.tcp && !stack.isInt && o + (b[o + 12] >>> 4) * 4 > end) at.warnings |= Warning.innerTruncated;
-  at.stop();
-}
-
-/**
- * Looks for INT-MD behind the L4 header at `l4` and undoes what INT overwrote. Returns true when the original L4 header followed the
- * stack and has been read; false when the walk goes on at the cursor, behind the stack if there was one.
- */
-function readInt(
-  b: Uint8Array,
-  l4: number,
-  end: number,
-  batch: HopBatch,
-  row: number,
-  profile: SourceProfile,
-  stack: IntStack,
-): boolean {
-  // ONOS and GEANT put the shim right behind the 20-octet TCP header even when options follow: look there first.
-  let next = decodeIntMd(b, at.offset, end, batch, row, profile, stack);
-  if (!stack.isInt && at.protocol === Protocol.tcp) {
-    const options = l4 + (b[l4 + 12] >>> 4) * 4;
-    if (options > at.offset && options < end) next = decodeIntMd(b, options, end, batch, row, profile, stack);
-  }
-  at.warnings |= stack.warnings;
-  if (!stack.isInt) return false;
-  const r = batch.reports;
-  if (stack.nextProtocolType === NextProtocolType.originalDscp) r.dscp[row] = stack.originalDscp;
-  else if (stack.nextProtocolType === NextProtocolType.originalPort) r.destinationPort[row] = stack.originalPort;
-  else {
-    // A UDP header was inserted for INT: the original L4 header, with the real ports, follows the stack.
-    r.protocol[row] = stack.originalProtocol;
-    r.sourcePort[row] = 0;
-    r.destinationPort[row] = 0;
-    r.flowParts[row] &= ~(FlowPart.ports | FlowPart.tcpSequence);
-    if (next === 0) at.stop();
-    else {
-      at.offset = next;
-      at.protocol = stack.originalProtocol;
-      readTransport(b, end, batch, row, profile, false, stack);
-    }
-    return true;
-  }
-  if (next !== 0) at.offset = next;
-  return false;
-}
-
-function readVxlan(b: Uint8Array, end: number, batch: HopBatch, row: number): void {
-  if (end - at.offset < 8) return at.truncate();
-  if ((b[at.offset] & 0x08) === 0) return at.stop();
-  batch.reports.vni[row] = u24(b, at.offset + 4);
-  batch.reports.flowParts[row] |= FlowPart.vni;
-  at.offset += 8;
-  // A fragment that ends behind the VXLAN header shows nodes only: their flow stays, and the cut is said.
-  if (at.offset >= end) return at.truncate();
-  at.layer = InnerType.ethernet;
 }
 
 /** IANA 4789, Linux and Flannel and Cilium 8472, Weave 6784. */

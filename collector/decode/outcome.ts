@@ -1,6 +1,11 @@
 // What became of one datagram: its header, and which of its reports were refused. Reused for every datagram.
 // Rule: it holds numbers only; names and sentences are made at the edges.
 
+import type { SourceProfile } from './profile.ts';
+
+/** Decodes the UDP payload [start, end) of `b` into the batch that it was made for, and says in its outcome what became of it. */
+export type DialectDecoder = (b: DataView, start: number, end: number, profile: SourceProfile) => void;
+
 /** A UDP payload of 65,507 octets can frame (65,507 - 8) / 4 reports. */
 export const MAX_REPORTS_PER_DATAGRAM = 16_384;
 /** Hops with octets of their own cost at least four each; hops that were cut off are listed while there are fewer than so many. */
@@ -47,6 +52,8 @@ export class DatagramOutcome {
   reject(code: number, at: number): void {
     this.rejected = code;
     this.rejectedAt = at;
+    this.framedReports = 0;
+    this.refusedReports = 0;
   }
 
   refuseReport(index: number, code: number, at: number): void {

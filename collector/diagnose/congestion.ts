@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto';
 import { Edge, EDGE_WIDTH, EdgeKind } from '../edge.ts';
 import { queueKeyOf, type CongestionEvent, type EventEnd, type Owner, type QueueScope } from '../event.ts';
+import { FlowWord } from '../hop.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
 import type { FlowKey } from '../observe/flow.ts';
 import { confidenceOf } from './confidence.ts';
@@ -234,7 +235,9 @@ export class CongestionDiagnosis {
       if (known !== undefined) return known;
       const flow = this.#sources.flowAt(row, log.flowGeneration[arrival]);
       const atNs = log.enqueueNodeNs[arrival] + offset;
-      const found = [0, 4].map((end) => (flow === undefined ? UNKNOWN : this.#sources.ownerAt(flow.addresses, end, atNs)));
+      const found = [FlowWord.source, FlowWord.destination].map((end) =>
+        flow === undefined ? UNKNOWN : this.#sources.ownerAt(flow.words, end, atNs),
+      );
       owners.set(key, found as [Owner, Owner]);
       return found as [Owner, Owner];
     };

@@ -23,31 +23,31 @@ export class ReportLoss {
     this.#turnedNs = nowNs;
     this.#previous = this.#since;
     this.#since = new Map();
-    const { keys, expected, received } = this.#sources;
-    for (let row = 1; row < keys.capacity; row++) {
-      if (keys.isUsed(row)) this.#since.set(row, { expected: expected[row], received: received[row] });
+    const sources = this.#sources;
+    for (const row of sources.keys.usedRows()) {
+      this.#since.set(row, { expected: sources.expected(row), received: sources.received(row) });
     }
   }
 
   /** Loss ratio 0 to 1 of the exporter with this node id; of all exporters when none has it; null when nobody counts. */
   ratioOf(nodeId: number): number | null {
-    const { keys, keyWords } = this.#sources.keys;
-    return this.#ratio((row) => keys[row * keyWords + NODE_ID_WORD] === nodeId) ?? this.#ratio(() => true) ?? null;
+    const { keys } = this.#sources;
+    return this.#ratio((row) => keys.keyWord(row, NODE_ID_WORD) === nodeId) ?? this.#ratio(() => true) ?? null;
   }
 
   #ratio(matches: (row: number) => boolean): number | undefined {
-    const { keys, expected, received, uncounted } = this.#sources;
+    const sources = this.#sources;
     let expectedSum = 0;
     let receivedSum = 0;
     let found = false;
-    for (let row = 1; row < keys.capacity; row++) {
-      if (!keys.isUsed(row) || uncounted[row] !== 0 || !matches(row)) continue;
+    for (const row of sources.keys.usedRows()) {
+      if (sources.uncounted(row) !== 0 || !matches(row)) continue;
       const before = this.#previous.get(row);
       // A row that counts less than before has passed to another source.
-      const from = before === undefined || before.expected > expected[row] ? { expected: 0, received: 0 } : before;
+      const from = before === undefined || before.expected > sources.expected(row) ? { expected: 0, received: 0 } : before;
       found = true;
-      expectedSum += expected[row] - from.expected;
-      receivedSum += received[row] - from.received;
+      expectedSum += sources.expected(row) - from.expected;
+      receivedSum += sources.received(row) - from.received;
     }
     if (!found) return undefined;
     return expectedSum <= 0 ? 0 : Math.min(1, Math.max(0, 1 - receivedSum / expectedSum));

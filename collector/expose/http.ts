@@ -17,6 +17,8 @@ export interface HttpParts {
   incident(id: string): Incident | undefined;
   metrics(): Promise<string>;
   metricsContentType: string;
+  /** What became of every datagram and report. */
+  accounting(): object;
   page(): string;
   /** Empty when ready, else the reasons why not. */
   notReady(): string[];
@@ -74,6 +76,7 @@ function buildApp(parts: HttpParts): express.Express {
   app.get('/metrics', async (_request, response) => {
     response.set('content-type', parts.metricsContentType).send(await parts.metrics());
   });
+  app.get('/api/v1/accounting', (_request, response) => void response.json(parts.accounting()));
   app.get('/api/v1/incidents', (request, response) => {
     const { state } = request.query;
     if (state !== undefined && state !== 'open' && state !== 'closed') {

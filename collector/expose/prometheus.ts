@@ -1,20 +1,27 @@
-// Prometheus text out of the metric table, rendered by prom-client at scrape time; Node's process metrics beside it.
+// Prometheus text out of the metric table: wide families by our own renderer, all others and Node's process metrics by prom-client, in
+// one response.
 
 import { collectDefaultMetrics, Registry, type Metric as PromMetric } from 'prom-client';
-import { METRICS, type Metric, type MetricSource } from '../metric.ts';
+import { METRICS, WIDE, type Metric, type MetricSource } from '../metric.ts';
 
 export class PrometheusExposition {
   readonly #registry = new Registry();
+  readonly #wide: () => string;
   readonly contentType = this.#registry.contentType;
 
-  constructor(source: MetricSource) {
-    for (const metric of METRICS) this.#registry.registerMetric(pulled(metric, source[metric.name]));
+  /** `wide` renders the families that WIDE names; all others come from `source`. */
+  constructor(source: MetricSource, wide: () => string) {
+    this.#wide = wide;
+    const isWide = new Set<string>(WIDE);
+    for (const metric of METRICS) {
+      if (!isWide.has(metric.name)) this.#registry.registerMetric(pulled(metric, source[metric.name as keyof MetricSource]));
+    }
     collectDefaultMetrics({ register: this.#registry });
   }
 
   /** The whole exposition as text. */
-  render(): Promise<string> {
-    return this.#registry.metrics();
+  async render(): Promise<string> {
+    return this.#wide() + (await this.#registry.metrics());
   }
 }
 
@@ -28,11 +35,7 @@ function pulled(metric: Metric, samples: MetricSource[keyof MetricSource]): Prom
     help: metric.help,
     type: metric.type,
     aggregator: 'sum',
-    values: samples().map(({ labels, value, suffix }) => ({
-      labels,
-      value,
-      ...(suffix === undefined ? {} : { metricName: metric.name + suffix }),
-    })),
+    values: samples(),
   });
   return { name: metric.name, get } as unknown as PromMetric;
 }

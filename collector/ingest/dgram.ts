@@ -33,7 +33,8 @@ export class DgramIngest implements UdpIngest {
             known.set(address, words);
           }
           handler.arrive();
-          handler.receive(bytes, 0, bytes.length, words);
+          handler.receive(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length, words, 0);
+          handler.settle();
         });
         resolve(new DgramIngest(socket));
       });

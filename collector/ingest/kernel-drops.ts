@@ -1,12 +1,36 @@
-// What the kernel dropped at a UDP port because the socket's buffer was full, as Linux tells it in /proc/net.
+// What the kernel dropped because a socket's buffer was full, added up over all sockets and never falling.
 
 import { readFileSync } from 'node:fs';
+import type { UdpSocket } from './socket.ts';
+
+const TWO_32 = 2 ** 32;
+
+export class KernelDrops {
+  readonly #sockets: readonly UdpSocket[];
+  readonly #last: number[];
+  #total = 0;
+
+  constructor(sockets: readonly UdpSocket[]) {
+    this.#sockets = sockets;
+    this.#last = sockets.map(() => 0);
+  }
+
+  /** Datagrams dropped so far. The kernel counts modulo 2^32: ask at least every few minutes. */
+  read(): number {
+    this.#sockets.forEach((socket, i) => {
+      const { drops } = socket.memory();
+      this.#total += (drops - this.#last[i] + TWO_32) % TWO_32;
+      this.#last[i] = drops;
+    });
+    return this.#total;
+  }
+}
 
 /**
- * Sum of the `drops` column of /proc/net/udp and udp6 for sockets bound to `port`, or undefined where the system does not tell.
- * The count is the socket's own and vanishes with it.
+ * Sum of the `drops` column of /proc/net/udp and udp6 for sockets bound to `port`, or undefined where the system does not tell. For
+ * sockets that are Node's own, which cannot be asked. The count is the socket's and vanishes with it.
  */
-export function kernelDropsOf(port: number): number | undefined {
+export function kernelDropsAt(port: number): number | undefined {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   let drops: number | undefined;
   for (const path of ['/proc/net/udp', '/proc/net/udp6']) {

@@ -11,8 +11,16 @@ export const SOL_SOCKET = 1;
 export const SOL_UDP = 17;
 export const IPPROTO_IPV6 = 41;
 export const SO_RCVBUF = 8;
+export const SO_REUSEPORT = 15;
 export const SO_RCVTIMEO = 20;
 export const SO_RCVBUFFORCE = 33;
+/** Also the type of the control message: struct timespec, when the kernel took the datagram in. */
+export const SO_TIMESTAMPNS = 35;
+export const SO_ATTACH_REUSEPORT_CBPF = 51;
+/** Nine 32-bit numbers about the socket's memory (linux/sock_diag.h). */
+export const SO_MEMINFO = 55;
+export const SK_MEMINFO_RMEM_ALLOC = 0;
+export const SK_MEMINFO_DROPS = 8;
 export const IPV6_V6ONLY = 26;
 export const UDP_NO_CHECK6_RX = 102;
 export const UDP_GRO = 104;
@@ -32,7 +40,7 @@ export interface Libc {
   bind(fd: number, address: Uint8Array, length: number): number;
   getsockname(fd: number, address: Uint8Array, length: Uint32Array): number;
   setsockopt(fd: number, level: number, name: number, value: Uint8Array | Int32Array | BigInt64Array, length: number): number;
-  getsockopt(fd: number, level: number, name: number, value: Int32Array, length: Uint32Array): number;
+  getsockopt(fd: number, level: number, name: number, value: Int32Array | Uint32Array, length: Uint32Array): number;
   recvmmsg(fd: number, messages: bigint, count: number, flags: number): number;
   close(fd: number): number;
   errno(): number;

@@ -1,158 +1,100 @@
-// UDP datagrams in, many per system call: blocking recvmmsg on a thread of its own, into memory that the kernel and we share.
-//
-//   recvmmsg ─▶ up to 64 messages ─▶ each one datagram, or several of one sender that the kernel coalesced (UDP_GRO) ─▶ receive
-//
-// Rule: a thread that is blocked here hears no message. It looks at the stop flag at least every 100 ms, and that is how it ends.
+// UDP sockets through Linux's own interface: opened and asked by the calm thread, which keeps them when a hot thread dies; what the
+// kernel holds for them meanwhile is not lost. A hot thread receives from one by its number: see receive-loop.
 
-import type { UdpHandler, UdpIngest, UdpOptions } from './udp.ts';
-import { addressWordsOf, parseAddress } from './udp.ts';
 import * as c from './libc.ts';
+import { steeringProgram } from './steering.ts';
+import { parseAddress, type UdpIngest, type UdpOptions } from './udp.ts';
 
-const MESSAGES = 64;
-const BUFFER_BYTES = 65_536;
-const NAME_BYTES = 32;
-const CONTROL_BYTES = 64;
-/** struct mmsghdr: struct msghdr (56 octets) and the length received. */
-const HEADER_BYTES = 64;
-const VECTOR_BYTES = 16;
-/** Offsets in struct msghdr. */
-const Msg = { name: 0, nameLength: 8, vector: 16, vectors: 24, control: 32, controlLength: 40, length: 56 } as const;
-/** struct cmsghdr: length (8 octets), level, type, then the data. */
-const CMSG_HEADER_BYTES = 16;
+/** A hot thread must look at its stop flag so often. */
 const TIMEOUT_US = 100_000n;
+const MEMINFO_WORDS = 9;
 
-/** The socket fast path. Throws where the system lacks it: see loadLibc. */
-export class SocketIngest implements UdpIngest {
+/** What the kernel says about a socket. */
+export interface SocketMemory {
+  /** Octets that wait in the receive buffer, the kernel's own bookkeeping included. */
+  queuedBytes: number;
+  /** Datagrams that found no room in it, modulo 2^32. */
+  drops: number;
+}
+
+/** A bound socket, for one hot thread. */
+export class UdpSocket implements UdpIngest {
+  /** Its file descriptor. */
+  readonly fd: number;
   readonly port: number;
   readonly receiveBufferBytes: number;
   readonly #libc: c.Libc;
-  readonly #fd: number;
-  readonly #memory: c.ForeignMemory;
-  readonly #words: Uint32Array;
-  readonly #handler: UdpHandler;
-  readonly #source = new Uint32Array(4);
 
-  private constructor(libc: c.Libc, fd: number, handler: UdpHandler) {
+  private constructor(libc: c.Libc, fd: number) {
     this.#libc = libc;
-    this.#fd = fd;
-    this.#handler = handler;
+    this.fd = fd;
     this.port = portOf(libc, fd);
-    this.receiveBufferBytes = optionOf(libc, fd, c.SO_RCVBUF);
-    this.#memory = libc.allocate(MESSAGES * (HEADER_BYTES + VECTOR_BYTES + NAME_BYTES + CONTROL_BYTES + BUFFER_BYTES));
-    const { bytes } = this.#memory;
-    this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-    this.#layOut();
+    const given = new Int32Array(1);
+    if (libc.getsockopt(fd, c.SOL_SOCKET, c.SO_RCVBUF, given, Uint32Array.of(4)) < 0) throw systemError(libc, 'getsockopt');
+    this.receiveBufferBytes = given[0];
   }
 
-  /** Binds. Rejects with an error that has a `code`, as Node's own sockets do, when the address or port cannot be had. */
-  static async open(options: UdpOptions, handler: UdpHandler): Promise<SocketIngest> {
+  /**
+   * Binds `count` sockets to one port, of `total` that will share it (those of other processes included). Rejects with an error that has
+   * a `code`, as Node's own sockets do, when the address or port cannot be had; without a `syscall` where the system lacks this way.
+   */
+  static async open(options: UdpOptions, count = 1, total = count): Promise<UdpSocket[]> {
     const libc = await c.loadLibc();
+    const sockets: UdpSocket[] = [];
+    try {
+      for (let i = 0; i < count; i++) {
+        const port = sockets[0]?.port ?? options.port;
+        sockets.push(UdpSocket.#bind(libc, { ...options, port }, total));
+      }
+      if (total > 1) steer(libc, sockets[0].fd, total);
+      return sockets;
+    } catch (error) {
+      for (const socket of sockets) socket.close();
+      throw error;
+    }
+  }
+
+  static #bind(libc: c.Libc, options: UdpOptions, total: number): UdpSocket {
     const isV6 = options.address.includes(':');
     const fd = libc.socket(isV6 ? c.AF_INET6 : c.AF_INET, c.SOCK_DGRAM_CLOEXEC, 0);
     if (fd < 0) throw systemError(libc, 'socket');
     try {
-      configure(libc, fd, isV6, options.receiveBufferBytes);
+      configure(libc, fd, isV6, options.receiveBufferBytes, total > 1);
       const address = socketAddress(options, isV6);
       if (libc.bind(fd, address, address.length) < 0) throw systemError(libc, 'bind');
-      return new SocketIngest(libc, fd, handler);
+      return new UdpSocket(libc, fd);
     } catch (error) {
       libc.close(fd);
       throw error;
     }
   }
 
-  /** Receives until `stop[0]` is not zero, blocking the thread; then closes the socket. */
-  run(stop: Int32Array): void {
-    const { address } = this.#memory;
-    while (Atomics.load(stop, 0) === 0) {
-      const count = this.#libc.recvmmsg(this.#fd, address, MESSAGES, c.MSG_WAITFORONE);
-      if (count < 0) {
-        const errno = this.#libc.errno();
-        if (errno === c.EAGAIN || errno === c.EINTR) continue;
-        throw systemError(this.#libc, 'recvmmsg');
-      }
-      this.#handler.arrive();
-      for (let message = 0; message < count; message++) this.#deliver(message);
+  /** What the kernel says about it now. */
+  memory(): SocketMemory {
+    const words = new Uint32Array(MEMINFO_WORDS);
+    if (this.#libc.getsockopt(this.fd, c.SOL_SOCKET, c.SO_MEMINFO, words, Uint32Array.of(words.byteLength)) < 0) {
+      throw systemError(this.#libc, 'getsockopt SO_MEMINFO');
     }
-    this.#libc.close(this.#fd);
+    return { queuedBytes: words[c.SK_MEMINFO_RMEM_ALLOC], drops: words[c.SK_MEMINFO_DROPS] };
   }
 
-  /** Writes the message headers: everything but the lengths stays as it is from here on. */
-  #layOut(): void {
-    const { address, bytes } = this.#memory;
-    const view = new DataView(bytes.buffer, bytes.byteOffset);
-    for (let i = 0; i < MESSAGES; i++) {
-      const header = i * HEADER_BYTES;
-      view.setBigUint64(header + Msg.name, address + BigInt(nameAt(i)), true);
-      view.setBigUint64(header + Msg.vector, address + BigInt(vectorAt(i)), true);
-      view.setBigUint64(header + Msg.vectors, 1n, true);
-      view.setBigUint64(header + Msg.control, address + BigInt(controlAt(i)), true);
-      view.setBigUint64(vectorAt(i), address + BigInt(bufferAt(i)), true);
-      view.setBigUint64(vectorAt(i) + 8, BigInt(BUFFER_BYTES), true);
-      this.#rearm(i);
-    }
+  /** Closes it. No thread may receive from it any more. */
+  close(): void {
+    this.#libc.close(this.fd);
   }
-
-  /** The kernel writes how much it used over how much there was. */
-  #rearm(message: number): void {
-    const header = (message * HEADER_BYTES) / 4;
-    this.#words[header + Msg.nameLength / 4] = NAME_BYTES;
-    this.#words[header + Msg.controlLength / 4] = CONTROL_BYTES;
-  }
-
-  #deliver(message: number): void {
-    const { bytes } = this.#memory;
-    const start = bufferAt(message);
-    const length = this.#words[(message * HEADER_BYTES + Msg.length) / 4];
-    const segment = this.#segmentBytes(message) || length;
-    addressWordsOf(bytes, nameAt(message), this.#source);
-    this.#rearm(message);
-    // A datagram without octets is one all the same: it is received, and rejected.
-    let o = 0;
-    do {
-      this.#handler.receive(bytes, start + o, start + Math.min(o + segment, length), this.#source);
-      o += segment;
-    } while (o < length);
-  }
-
-  /** Octets of each coalesced datagram (the last may be shorter), or 0 when the message is one datagram. */
-  #segmentBytes(message: number): number {
-    const used = this.#words[(message * HEADER_BYTES + Msg.controlLength) / 4];
-    const control = controlAt(message) / 4;
-    for (let o = 0; o + CMSG_HEADER_BYTES < used;) {
-      const at = control + o / 4;
-      const length = this.#words[at];
-      if (length < CMSG_HEADER_BYTES) return 0;
-      if (this.#words[at + 2] === c.SOL_UDP && this.#words[at + 3] === c.UDP_GRO) return this.#words[at + 4];
-      o += (length + 7) & ~7;
-    }
-    return 0;
-  }
-}
-
-function vectorAt(message: number): number {
-  return MESSAGES * HEADER_BYTES + message * VECTOR_BYTES;
-}
-
-function nameAt(message: number): number {
-  return MESSAGES * (HEADER_BYTES + VECTOR_BYTES) + message * NAME_BYTES;
-}
-
-function controlAt(message: number): number {
-  return MESSAGES * (HEADER_BYTES + VECTOR_BYTES + NAME_BYTES) + message * CONTROL_BYTES;
-}
-
-function bufferAt(message: number): number {
-  return MESSAGES * (HEADER_BYTES + VECTOR_BYTES + NAME_BYTES + CONTROL_BYTES) + message * BUFFER_BYTES;
 }
 
 /** Options of the socket. Only the time-out must be had: without it the thread could never be stopped. */
-function configure(libc: c.Libc, fd: number, isV6: boolean, receiveBufferBytes: number): void {
+function configure(libc: c.Libc, fd: number, isV6: boolean, receiveBufferBytes: number, isShared: boolean): void {
   const one = Int32Array.of(1);
   if (libc.setsockopt(fd, c.SOL_SOCKET, c.SO_RCVTIMEO, BigInt64Array.of(0n, TIMEOUT_US), 16) < 0) {
     throw systemError(libc, 'setsockopt SO_RCVTIMEO');
   }
-  libc.setsockopt(fd, c.SOL_UDP, c.UDP_GRO, one, 4);
+  libc.setsockopt(fd, c.SOL_SOCKET, c.SO_TIMESTAMPNS, one, 4);
+  if (isShared) {
+    if (libc.setsockopt(fd, c.SOL_SOCKET, c.SO_REUSEPORT, one, 4) < 0) throw systemError(libc, 'setsockopt SO_REUSEPORT');
+    // Datagrams of one sender are coalesced before they are steered: those of a relay's many nodes would all follow the first.
+  } else libc.setsockopt(fd, c.SOL_UDP, c.UDP_GRO, one, 4);
   if (isV6) {
     // Exporters leave the checksum out, which IPv6 refuses unless told otherwise; and IPv4 comes in on the same socket.
     libc.setsockopt(fd, c.SOL_UDP, c.UDP_NO_CHECK6_RX, one, 4);
@@ -161,6 +103,21 @@ function configure(libc: c.Libc, fd: number, isV6: boolean, receiveBufferBytes: 
   // The kernel doubles what it is asked for, to have room for its own bookkeeping.
   const asked = Int32Array.of(Math.ceil(receiveBufferBytes / 2));
   if (libc.setsockopt(fd, c.SOL_SOCKET, c.SO_RCVBUFFORCE, asked, 4) < 0) libc.setsockopt(fd, c.SOL_SOCKET, c.SO_RCVBUF, asked, 4);
+}
+
+/** Has the kernel choose among the sockets that share the port of `fd` by node. */
+function steer(libc: c.Libc, fd: number, total: number): void {
+  const program = steeringProgram(total);
+  const filter = libc.allocate(program.length);
+  filter.bytes.set(program);
+  // struct sock_fprog: the number of instructions, and where they are.
+  const description = new Uint8Array(16);
+  const view = new DataView(description.buffer);
+  view.setUint16(0, program.length / 8, true);
+  view.setBigUint64(8, filter.address, true);
+  if (libc.setsockopt(fd, c.SOL_SOCKET, c.SO_ATTACH_REUSEPORT_CBPF, description, description.length) < 0) {
+    throw systemError(libc, 'setsockopt SO_ATTACH_REUSEPORT_CBPF');
+  }
 }
 
 /** struct sockaddr_in or sockaddr_in6 of the address and port. */
@@ -179,15 +136,10 @@ function portOf(libc: c.Libc, fd: number): number {
   return (address[2] << 8) | address[3];
 }
 
-function optionOf(libc: c.Libc, fd: number, name: number): number {
-  const value = new Int32Array(1);
-  if (libc.getsockopt(fd, c.SOL_SOCKET, name, value, Uint32Array.of(4)) < 0) throw systemError(libc, 'getsockopt');
-  return value[0];
-}
-
 const CODES: Record<number, string> = { 13: 'EACCES', 98: 'EADDRINUSE', 99: 'EADDRNOTAVAIL' };
 
-function systemError(libc: c.Libc, call: string): NodeJS.ErrnoException {
+/** The C library's newest error as Node's own calls would have it. */
+export function systemError(libc: c.Libc, call: string): NodeJS.ErrnoException {
   const errno = libc.errno();
   const code = CODES[errno] ?? `errno ${errno}`;
   return Object.assign(new Error(`${call} ${code}`), { code, errno, syscall: call });

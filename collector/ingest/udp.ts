@@ -1,4 +1,4 @@
-// What the two ways of receiving UDP have in common: how a datagram is handed on, and addresses as words.
+// What the ways of receiving UDP have in common: how a datagram is handed on, what is asked of a socket, and addresses as words.
 
 import ipaddr from 'ipaddr.js';
 
@@ -6,10 +6,12 @@ export interface UdpHandler {
   /** The datagrams that follow have arrived: called once per system call, before them. */
   arrive(): void;
   /**
-   * Takes one payload [start, end) of `bytes`, and its sender's address as four big-endian words (IPv4 as ::ffff:a.b.c.d). Both are
-   * only valid during the call.
+   * Takes one payload [start, end) of `b`, its sender's address as four big-endian words (IPv4 as ::ffff:a.b.c.d), and for how long it
+   * lay in the socket's buffer (0 where the system does not tell). Bytes and address are only valid during the call.
    */
-  receive(bytes: Uint8Array, start: number, end: number, source: Uint32Array): void;
+  receive(b: DataView, start: number, end: number, source: Uint32Array, waitedMs: number): void;
+  /** No more is at hand of what arrived. */
+  settle(): void;
 }
 
 export interface UdpOptions {
@@ -35,17 +37,13 @@ export function parseAddress(text: string, isV6: boolean): number[] {
 const AF_INET = 2;
 
 /** Writes the address of a struct sockaddr_in or sockaddr_in6 at `o` as four words. */
-export function addressWordsOf(b: Uint8Array, o: number, words: Uint32Array): void {
-  if (b[o] === AF_INET) {
+export function addressWordsOf(b: DataView, o: number, words: Uint32Array): void {
+  if (b.getUint8(o) === AF_INET) {
     words[0] = 0;
     words[1] = 0;
     words[2] = 0xffff;
-    words[3] = u32(b, o + 4);
+    words[3] = b.getUint32(o + 4);
     return;
   }
-  for (let word = 0; word < 4; word++) words[word] = u32(b, o + 8 + word * 4);
-}
-
-function u32(b: Uint8Array, o: number): number {
-  return ((b[o] << 24) | (b[o + 1] << 16) | (b[o + 2] << 8) | b[o + 3]) >>> 0;
+  for (let word = 0; word < 4; word++) words[word] = b.getUint32(o + 8 + word * 4);
 }

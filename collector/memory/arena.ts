@@ -2,7 +2,7 @@
 // A table is built over an arena; the hot thread writes it, the calm thread builds the same table over the same buffer and reads.
 // Rule: sizes depend on configuration only, so that both sides cut alike.
 
-/** Hands out consecutive, eight-octet aligned typed arrays over one SharedArrayBuffer. */
+/** Hands out consecutive typed arrays over one SharedArrayBuffer, each at the beginning of a cache line. */
 export class Arena {
   readonly buffer: SharedArrayBuffer | undefined;
   #offset = 0;
@@ -39,7 +39,7 @@ export class Arena {
 
   #advance(bytes: number): number {
     const at = this.#offset;
-    this.#offset += (bytes + 7) & ~7;
+    this.#offset += (bytes + 63) & ~63;
     return at;
   }
 }

@@ -1,48 +1,116 @@
-// Counts of everything that arrives, is refused or is lost, in shared memory: one writer, any readers.
-// Rule: whatever can be lost has a slot here, so that received = decoded + rejected + dropped holds at every moment.
+// Counts of everything that arrives, is refused or is lost. The hot thread counts in memory of its own and publishes all counts at
+// once, between two batches; readers take a snapshot in which the books balance.
+// Rule: whatever can be lost has a slot here, so that received = decoded + rejected + dropped holds in every snapshot.
 
 import type { Arena } from './arena.ts';
 
-/** Where a received datagram can be dropped without being rejected by a decoder. */
-export const DROP_PLACES = ['internal-error'] as const;
+/**
+ * Where a received datagram can be dropped without being rejected by a decoder: older than the collector may be behind, from a sender
+ * that is not admitted, above its rate, or by a fault of ours.
+ */
+export const DROP_PLACES = ['late', 'not-admitted', 'rate-limit', 'internal-error'] as const;
+export const DropPlace = { late: 0, notAdmitted: 1, rateLimit: 2, internalError: 3 } as const;
 
-export class Counters {
-  /** One element each: typed arrays, because both threads must see the same memory. */
-  readonly datagramsReceived: Float64Array;
-  readonly bytesReceived: Float64Array;
-  readonly datagramsDecoded: Float64Array;
-  readonly duplicates: Float64Array;
-  readonly reportsFramed: Float64Array;
-  readonly reportsDecoded: Float64Array;
-  readonly hopsDecoded: Float64Array;
+const SINGLE = [
+  'datagramsReceived',
+  'bytesReceived',
+  'datagramsDecoded',
+  'duplicates',
+  'reportsFramed',
+  'reportsDecoded',
+  /** Reports in decoded datagrams that were duplicates: decoded, and not observed again. */
+  'reportsDuplicate',
+  'hopsDecoded',
   /** Reports about packets to the report port itself: telemetry of telemetry. */
-  readonly telemetryOfTelemetry: Float64Array;
-  /** By reason code, for whole datagrams and for single reports. */
+  'telemetryOfTelemetry',
+  /** Collector time of the newest datagram, ns; how far the ingest thread has come. */
+  'newestArrivalNs',
+] as const;
+export type SingleCount = (typeof SINGLE)[number];
+
+/** Slot of every count. */
+export const Count = Object.fromEntries(SINGLE.map((name, slot) => [name, slot])) as Record<SingleCount, number>;
+
+/** How many reasons, warnings and unknown dialects there are to count. */
+export interface CounterWidths {
+  refusals: number;
+  warnings: number;
+  unknownDialects: number;
+}
+
+/** One set of counts that belong together. */
+export class CounterSnapshot {
+  readonly values: Float64Array;
+  /** By place, by reason code for whole datagrams and for single reports, by warning bit, by unknown dialect: views of `values`. */
+  readonly datagramsDropped: Float64Array;
   readonly datagramsRejected: Float64Array;
   readonly reportsRefused: Float64Array;
-  /** By warning bit. */
   readonly warnings: Float64Array;
-  /** By index of the unknown dialect. */
   readonly unknownDialects: Float64Array;
-  /** By place. */
-  readonly datagramsDropped: Float64Array;
-  /** Collector time of the newest datagram, ns; how far the ingest thread has come. */
-  readonly newestArrivalNs: Float64Array;
 
-  constructor(arena: Arena, refusals: number, warnings: number, unknownDialects: number) {
-    this.datagramsReceived = arena.float64(1);
-    this.bytesReceived = arena.float64(1);
-    this.datagramsDecoded = arena.float64(1);
-    this.duplicates = arena.float64(1);
-    this.reportsFramed = arena.float64(1);
-    this.reportsDecoded = arena.float64(1);
-    this.hopsDecoded = arena.float64(1);
-    this.telemetryOfTelemetry = arena.float64(1);
-    this.datagramsRejected = arena.float64(refusals);
-    this.reportsRefused = arena.float64(refusals);
-    this.warnings = arena.float64(warnings);
-    this.unknownDialects = arena.float64(unknownDialects);
-    this.datagramsDropped = arena.float64(DROP_PLACES.length);
-    this.newestArrivalNs = arena.float64(1);
+  constructor(widths: CounterWidths) {
+    this.values = new Float64Array(lengthOf(widths));
+    let at = SINGLE.length;
+    const next = (length: number): Float64Array => this.values.subarray(at, (at += length));
+    this.datagramsDropped = next(DROP_PLACES.length);
+    this.datagramsRejected = next(widths.refusals);
+    this.reportsRefused = next(widths.refusals);
+    this.warnings = next(widths.warnings);
+    this.unknownDialects = next(widths.unknownDialects);
+  }
+
+  /** Adds another set of the same widths. */
+  add(other: CounterSnapshot): void {
+    for (let i = 0; i < this.values.length; i++) this.values[i] += other.values[i];
+  }
+
+  of(name: SingleCount): number {
+    return this.values[Count[name]];
+  }
+}
+
+function lengthOf({ refusals, warnings, unknownDialects }: CounterWidths): number {
+  return SINGLE.length + DROP_PLACES.length + 2 * refusals + warnings + unknownDialects;
+}
+
+export class Counters {
+  /** The hot thread's own counts. */
+  readonly own: CounterSnapshot;
+  readonly #widths: CounterWidths;
+  readonly #published: Float64Array;
+  /** Odd while the published counts are being written. */
+  readonly #version: Int32Array;
+
+  constructor(arena: Arena, widths: CounterWidths) {
+    this.#widths = widths;
+    this.own = new CounterSnapshot(widths);
+    this.#published = arena.float64(lengthOf(widths));
+    this.#version = arena.int32(1);
+  }
+
+  /** Goes on from what was published: for a hot thread that begins anew over the same memory. */
+  resume(): void {
+    this.own.values.set(this.#published);
+    // The thread before this one may have died in the middle of publishing.
+    if ((Atomics.load(this.#version, 0) & 1) !== 0) Atomics.add(this.#version, 0, 1);
+  }
+
+  /** Lets readers see the counts as they are now. For the hot thread. */
+  publish(): void {
+    Atomics.add(this.#version, 0, 1);
+    this.#published.set(this.own.values);
+    Atomics.add(this.#version, 0, 1);
+  }
+
+  /** The newest counts that were published together. For the calm thread. */
+  read(): CounterSnapshot {
+    const snapshot = new CounterSnapshot(this.#widths);
+    // The writer needs a fraction of a microsecond: a version that stays odd is that of a thread which died while it wrote.
+    for (let attempt = 0; attempt < 1000; attempt++) {
+      const before = Atomics.load(this.#version, 0);
+      snapshot.values.set(this.#published);
+      if ((before & 1) === 0 && Atomics.load(this.#version, 0) === before) break;
+    }
+    return snapshot;
   }
 }

@@ -7,9 +7,9 @@
 // its report stands for it: a single bad stamp must not make everything after it look late.
 // Rule: differences are taken within one node only. Two nodes meet only through their offsets, which are as good as the delivery.
 
-import { Present, type HopBatch } from '../hop.ts';
+import { nodeTagOf, Present, type HopBatch } from '../hop.ts';
 import type { Arena } from '../memory/arena.ts';
-import { KeyTable } from '../memory/key-table.ts';
+import { KeyTable, rowLayout } from '../memory/key-table.ts';
 
 const TWO_32 = 0x1_0000_0000;
 const OFFSET_WINDOW_NS = 60e9;
@@ -22,89 +22,59 @@ const AGREE_NS = 100e6;
 /** A node silent for so long may lose its row to another: invented node ids must not blind the table for good. */
 const IDLE_NS = 600e9;
 
+const KEY_WORDS = 2;
+const FIELDS = 14;
+const LAYOUT = rowLayout(KEY_WORDS, FIELDS);
+const { rowDoubles: ROW_DOUBLES, rowWords: ROW_WORDS } = LAYOUT;
+/** Fields of a row. */
+const [
+  OFFSET_NS,
+  NEWEST_NODE_NS,
+  LAST_ARRIVAL_NS,
+  HOPS,
+  CLOCK_STEPS,
+  REPORTS,
+  LAST_REPORT_NS,
+  REFERENCE_HIGH,
+  REFERENCE_LOW,
+  REFERENCE_NS,
+  WINDOW_MIN_NS,
+  PREVIOUS_MIN_NS,
+  WINDOW_START_NS,
+  STRANGE_NS,
+] = Array.from({ length: FIELDS }, (_, field) => LAYOUT.fields + field);
+
 export class NodeTable {
   readonly keys: KeyTable;
+  /** The same memory as the rows of `keys`. */
+  readonly #n: Float64Array;
+
+  constructor(arena: Arena, capacity: number, secret: Uint32Array) {
+    this.keys = new KeyTable(arena, capacity, LAYOUT, IDLE_NS, secret);
+    this.#n = this.keys.doubles;
+  }
   /** Add to node time to get collector time, ns. */
-  readonly offsetNs: Float64Array;
-  /** Newest node time, ns. */
-  readonly newestNodeNs: Float64Array;
-  readonly hops: Float64Array;
-  readonly clockSteps: Float64Array;
+  offsetNs(row: number): number {
+    return this.#n[row * ROW_DOUBLES + OFFSET_NS];
+  }
+
+  /** Hops of this node, by whomever they were reported. */
+  hops(row: number): number {
+    return this.#n[row * ROW_DOUBLES + HOPS];
+  }
+
   /** Reports that this node sent itself (not hops that others reported of it). */
-  readonly reports: Float64Array;
-  readonly lastReportNs: Float64Array;
-  readonly #referenceWords: Uint32Array;
-  readonly #referenceNs: Float64Array;
-  readonly #lastArrivalNs: Float64Array;
-  readonly #windowMinNs: Float64Array;
-  readonly #previousMinNs: Float64Array;
-  readonly #windowStartNs: Float64Array;
-  /** What a strange stamp makes of the time of its arrival: node time minus arrival; NaN when the last stamp was not strange. */
-  readonly #strangeNs: Float64Array;
-
-  constructor(arena: Arena, capacity: number) {
-    this.keys = new KeyTable(arena, capacity, 2, IDLE_NS);
-    const rows = this.keys.capacity;
-    this.offsetNs = arena.float64(rows);
-    this.newestNodeNs = arena.float64(rows);
-    this.hops = arena.float64(rows);
-    this.clockSteps = arena.float64(rows);
-    this.reports = arena.float64(rows);
-    this.lastReportNs = arena.float64(rows);
-    this.#referenceWords = arena.uint32(rows * 2);
-    this.#referenceNs = arena.float64(rows);
-    this.#lastArrivalNs = arena.float64(rows);
-    this.#windowMinNs = arena.float64(rows);
-    this.#previousMinNs = arena.float64(rows);
-    this.#windowStartNs = arena.float64(rows);
-    this.#strangeNs = arena.float64(rows);
+  reports(row: number): number {
+    return this.#n[row * ROW_DOUBLES + REPORTS];
   }
 
-  /**
-   * Fills `nodeRow` and `enqueueNodeNs` of every hop in the batch. `sourceKey` stands for the node where a report carries no
-   * node id: exporters are told apart by address then. `nowNs` is the collector's time of arrival.
-   */
-  observe(batch: HopBatch, sourceKey: number, nowNs: number): void {
-    const reports = batch.reports;
-    for (let hop = 0; hop < batch.length; hop++) {
-      const present = batch.present[hop];
-      const report = batch.report[hop];
-      const named = (present & Present.nodeId) !== 0 && batch.nodeId[hop] !== 0;
-      if (!named && reports.hopCount[report] !== 1) {
-        // A cut entry of a stack: nobody knows which node it was.
-        batch.nodeRow[hop] = 0;
-        continue;
-      }
-      this.keys.wanted[0] = named ? batch.nodeId[hop] : 0;
-      this.keys.wanted[1] = named ? 0 : sourceKey;
-      const row = this.#rowOf(nowNs);
-      batch.nodeRow[hop] = row;
-      if (row === 0) continue;
-      batch.nodeGeneration[hop] = this.keys.generation[row];
-      this.hops[row]++;
-      batch.enqueueNodeNs[hop] = this.#nodeTime(batch, hop, row, reports.timestampWrapNs[report], nowNs);
-    }
-    for (let report = 0; report < reports.length; report++) {
-      const id = reports.reporterNodeId[report];
-      this.keys.wanted[0] = id;
-      this.keys.wanted[1] = id !== 0 ? 0 : sourceKey;
-      const row = this.#rowOf(nowNs);
-      this.reports[row]++;
-      this.lastReportNs[row] = nowNs;
-    }
+  /** Collector time of the newest of them, ns; 0 when there was none. */
+  lastReportNs(row: number): number {
+    return this.#n[row * ROW_DOUBLES + LAST_REPORT_NS];
   }
 
-  /** Row of the wanted key; one that comes from another node begins anew. */
-  #rowOf(nowNs: number): number {
-    const row = this.keys.rowOf(nowNs);
-    if (!this.keys.isNew) return row;
-    this.hops[row] = 0;
-    this.clockSteps[row] = 0;
-    this.reports[row] = 0;
-    this.lastReportNs[row] = 0;
-    this.newestNodeNs[row] = 0;
-    this.#lastArrivalNs[row] = 0;
-    return row;
+  clockSteps(row: number): number {
+    return this.#n[row * ROW_DOUBLES + CLOCK_STEPS];
   }
 
   /**
@@ -112,78 +82,151 @@ export class NodeTable {
    * thread.
    */
   deviceTimeNs(row: number, nodeNs: number): bigint | undefined {
-    const reference = (BigInt(this.#referenceWords[row * 2 + 1]) << 32n) | BigInt(this.#referenceWords[row * 2]);
-    return reference === 0n ? undefined : reference + BigInt(Math.round(nodeNs - this.#referenceNs[row]));
+    const base = row * ROW_DOUBLES;
+    const reference = (BigInt(this.#n[base + REFERENCE_HIGH]) << 32n) | BigInt(this.#n[base + REFERENCE_LOW]);
+    return reference === 0n ? undefined : reference + BigInt(Math.round(nodeNs - this.#n[base + REFERENCE_NS]));
+  }
+}
+
+/**
+ * The stage over a batch: fills `nodeTag` and `enqueueNodeNs` of every hop. Where a report carries no node id, `sourceKey` of its datagram
+ * stands for the node: exporters are told apart by address then.
+ */
+export function clockStage(nodes: NodeTable, batch: HopBatch): () => void {
+  const { keys } = nodes;
+  const { words, doubles: n, wanted } = keys;
+  const { reports, datagrams, arrivalNs, present, nodeId, report: reportOf, nodeTag, enqueueNodeNs, hopLatencyNs } = batch;
+  const { ingressTimestampWords, egressTimestampWords } = batch;
+  const { hopCount, datagram: datagramOf } = reports;
+  const { nodeId: reporterNodeId, sourceKey, timestampWrapNs, reportCount } = datagrams;
+  /** The node that was looked up last, and its row. */
+  let [lastId, lastKey, lastRow] = [0, 0, 0];
+
+  function observe(): void {
+    const nowNs = arrivalNs[0];
+    for (let hop = 0; hop < batch.length; hop++) {
+      const isNamed = (present[hop] & Present.nodeId) !== 0 && nodeId[hop] !== 0;
+      const report = reportOf[hop];
+      if (!isNamed && hopCount[report] !== 1) {
+        // A cut entry of a stack: nobody knows which node it was.
+        nodeTag[hop] = 0;
+        continue;
+      }
+      const datagram = datagramOf[report];
+      const row = rowOf(isNamed ? nodeId[hop] : 0, isNamed ? 0 : sourceKey[datagram], nowNs);
+      if (row === 0) {
+        nodeTag[hop] = 0;
+        continue;
+      }
+      nodeTag[hop] = nodeTagOf(row, words[row * ROW_WORDS + KEY_WORDS]);
+      n[row * ROW_DOUBLES + HOPS]++;
+      enqueueNodeNs[hop] = nodeTime(hop, row * ROW_DOUBLES, timestampWrapNs[datagram], nowNs);
+    }
+    for (let datagram = 0; datagram < datagrams.length; datagram++) {
+      const id = reporterNodeId[datagram];
+      const row = rowOf(id, id === 0 ? sourceKey[datagram] : 0, nowNs);
+      n[row * ROW_DOUBLES + REPORTS] += reportCount[datagram];
+      n[row * ROW_DOUBLES + LAST_REPORT_NS] = nowNs;
+    }
+  }
+
+  /** Row of a node. A datagram's hops are mostly of one node, and datagrams come in runs: it is not looked up twice. */
+  function rowOf(id: number, key: number, nowNs: number): number {
+    const base = lastRow * ROW_WORDS;
+    // The row may have passed to another node meanwhile.
+    if (lastRow !== 0 && id === lastId && key === lastKey && words[base] === id && words[base + 1] === key) {
+      n[lastRow * ROW_DOUBLES + LAYOUT.lastSeenNs] = nowNs;
+      return lastRow;
+    }
+    wanted[0] = id;
+    wanted[1] = key;
+    lastRow = keys.rowOfWanted(nowNs);
+    lastId = id;
+    lastKey = key;
+    if (keys.isNew) begin(lastRow * ROW_DOUBLES);
+    return lastRow;
+  }
+
+  /** A row that comes from another node begins anew. */
+  function begin(base: number): void {
+    n[base + HOPS] = 0;
+    n[base + CLOCK_STEPS] = 0;
+    n[base + REPORTS] = 0;
+    n[base + LAST_REPORT_NS] = 0;
+    n[base + NEWEST_NODE_NS] = 0;
+    n[base + LAST_ARRIVAL_NS] = 0;
   }
 
   /** When the packet came in on the node's clock: its ingress stamp, or egress minus latency, or the arrival of the report. */
-  #nodeTime(batch: HopBatch, hop: number, row: number, wrapNs: number, nowNs: number): number {
-    const present = batch.present[hop];
-    const fromIngress = (present & Present.ingressTimestamp) !== 0;
-    if (!fromIngress && (present & Present.egressTimestamp) === 0) {
-      if (this.#lastArrivalNs[row] === 0) this.#anchor(row, 0, 0, nowNs);
-      const relative = nowNs - this.offsetNs[row];
-      if (relative > this.newestNodeNs[row]) this.newestNodeNs[row] = relative;
-      return relative;
+  function nodeTime(hop: number, base: number, wrapNs: number, nowNs: number): number {
+    const carried = present[hop];
+    const fromIngress = (carried & Present.ingressTimestamp) !== 0;
+    if (!fromIngress && (carried & Present.egressTimestamp) === 0) {
+      if (n[base + LAST_ARRIVAL_NS] === 0) anchor(base, 0, 0, nowNs);
+      const relativeNs = nowNs - n[base + OFFSET_NS];
+      if (relativeNs > n[base + NEWEST_NODE_NS]) n[base + NEWEST_NODE_NS] = relativeNs;
+      return relativeNs;
     }
-    const words = fromIngress ? batch.ingressTimestampWords : batch.egressTimestampWords;
+    const words = fromIngress ? ingressTimestampWords : egressTimestampWords;
     const low = words[hop * 2];
     const high = words[hop * 2 + 1];
-    if (this.#lastArrivalNs[row] === 0) this.#anchor(row, high, low, nowNs);
-    let relative = this.#relative(row, high, low, wrapNs, nowNs);
-    if (this.#isStrange(row, relative, nowNs)) {
-      const strange = relative - nowNs;
-      const isConfirmed = Math.abs(strange - this.#strangeNs[row]) < AGREE_NS;
-      this.#strangeNs[row] = strange;
-      if (!isConfirmed) return nowNs - this.offsetNs[row];
-      this.clockSteps[row]++;
-      this.#anchor(row, high, low, nowNs);
-      relative = this.#relative(row, high, low, wrapNs, nowNs);
+    if (n[base + LAST_ARRIVAL_NS] === 0) anchor(base, high, low, nowNs);
+    let relativeNs = relative(base, high, low, wrapNs, nowNs);
+    if (isStrange(base, relativeNs, nowNs)) {
+      const strange = relativeNs - nowNs;
+      const isConfirmed = Math.abs(strange - n[base + STRANGE_NS]) < AGREE_NS;
+      n[base + STRANGE_NS] = strange;
+      if (!isConfirmed) return nowNs - n[base + OFFSET_NS];
+      n[base + CLOCK_STEPS]++;
+      anchor(base, high, low, nowNs);
+      relativeNs = relative(base, high, low, wrapNs, nowNs);
     }
-    this.#strangeNs[row] = Number.NaN;
-    if (relative > this.newestNodeNs[row]) {
-      this.newestNodeNs[row] = relative;
-      this.#lastArrivalNs[row] = nowNs;
+    n[base + STRANGE_NS] = Number.NaN;
+    if (relativeNs > n[base + NEWEST_NODE_NS]) {
+      n[base + NEWEST_NODE_NS] = relativeNs;
+      n[base + LAST_ARRIVAL_NS] = nowNs;
     }
-    this.#learnOffset(row, nowNs - relative, nowNs);
-    return fromIngress ? relative : relative - ((present & Present.hopLatency) !== 0 ? batch.hopLatencyNs[hop] : 0);
+    learnOffset(base, nowNs - relativeNs, nowNs);
+    return fromIngress ? relativeNs : relativeNs - ((carried & Present.hopLatency) !== 0 ? hopLatencyNs[hop] : 0);
   }
 
-  #isStrange(row: number, relative: number, nowNs: number): boolean {
-    const expected = this.newestNodeNs[row] + (nowNs - this.#lastArrivalNs[row]);
-    return relative + this.offsetNs[row] - nowNs > FUTURE_NS || expected - relative > PAST_NS;
+  function isStrange(base: number, relative: number, nowNs: number): boolean {
+    const expected = n[base + NEWEST_NODE_NS] + (nowNs - n[base + LAST_ARRIVAL_NS]);
+    return relative + n[base + OFFSET_NS] - nowNs > FUTURE_NS || expected - relative > PAST_NS;
   }
 
   /** Node time continues across an anchor, so that a queue's state never sees time run backwards by more than a step. */
-  #anchor(row: number, high: number, low: number, nowNs: number): void {
-    const elapsed = this.#lastArrivalNs[row] === 0 ? 0 : this.newestNodeNs[row] + (nowNs - this.#lastArrivalNs[row]);
-    this.#referenceWords[row * 2] = low;
-    this.#referenceWords[row * 2 + 1] = high;
-    this.#referenceNs[row] = elapsed;
-    this.newestNodeNs[row] = elapsed;
-    this.#lastArrivalNs[row] = nowNs;
-    this.offsetNs[row] = nowNs - elapsed;
-    this.#strangeNs[row] = Number.NaN;
-    this.#windowMinNs[row] = Infinity;
-    this.#previousMinNs[row] = Infinity;
-    this.#windowStartNs[row] = nowNs;
+  function anchor(base: number, high: number, low: number, nowNs: number): void {
+    const lastArrivalNs = n[base + LAST_ARRIVAL_NS];
+    const elapsed = lastArrivalNs === 0 ? 0 : n[base + NEWEST_NODE_NS] + (nowNs - lastArrivalNs);
+    n[base + REFERENCE_LOW] = low;
+    n[base + REFERENCE_HIGH] = high;
+    n[base + REFERENCE_NS] = elapsed;
+    n[base + NEWEST_NODE_NS] = elapsed;
+    n[base + LAST_ARRIVAL_NS] = nowNs;
+    n[base + OFFSET_NS] = nowNs - elapsed;
+    n[base + STRANGE_NS] = Number.NaN;
+    n[base + WINDOW_MIN_NS] = Infinity;
+    n[base + PREVIOUS_MIN_NS] = Infinity;
+    n[base + WINDOW_START_NS] = nowNs;
   }
 
-  #relative(row: number, high: number, low: number, wrapNs: number, nowNs: number): number {
-    const since =
-      ((high - this.#referenceWords[row * 2 + 1]) | 0) * TWO_32 + (low - this.#referenceWords[row * 2]) + this.#referenceNs[row];
+  function relative(base: number, high: number, low: number, wrapNs: number, nowNs: number): number {
+    const since = ((high - n[base + REFERENCE_HIGH]) | 0) * TWO_32 + (low - n[base + REFERENCE_LOW]) + n[base + REFERENCE_NS];
     if (wrapNs === 0) return since;
-    const expected = this.newestNodeNs[row] + (nowNs - this.#lastArrivalNs[row]);
+    const expected = n[base + NEWEST_NODE_NS] + (nowNs - n[base + LAST_ARRIVAL_NS]);
     return since + Math.round((expected - since) / wrapNs) * wrapNs;
   }
 
-  #learnOffset(row: number, delayNs: number, nowNs: number): void {
-    if (nowNs - this.#windowStartNs[row] > OFFSET_WINDOW_NS) {
-      this.#previousMinNs[row] = this.#windowMinNs[row];
-      this.#windowMinNs[row] = Infinity;
-      this.#windowStartNs[row] = nowNs;
+  function learnOffset(base: number, delayNs: number, nowNs: number): void {
+    if (nowNs - n[base + WINDOW_START_NS] > OFFSET_WINDOW_NS) {
+      n[base + PREVIOUS_MIN_NS] = n[base + WINDOW_MIN_NS];
+      n[base + WINDOW_MIN_NS] = Infinity;
+      n[base + WINDOW_START_NS] = nowNs;
     }
-    if (delayNs < this.#windowMinNs[row]) this.#windowMinNs[row] = delayNs;
-    this.offsetNs[row] = Math.min(this.#windowMinNs[row], this.#previousMinNs[row]);
+    if (delayNs < n[base + WINDOW_MIN_NS]) n[base + WINDOW_MIN_NS] = delayNs;
+    n[base + OFFSET_NS] = Math.min(n[base + WINDOW_MIN_NS], n[base + PREVIOUS_MIN_NS]);
   }
+
+  return observe;
 }

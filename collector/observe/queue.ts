@@ -11,7 +11,7 @@ import { FlowPart, latencyOf, Present, ReportFlag, type HopBatch } from '../hop.
 import type { Arena } from '../memory/arena.ts';
 import type { ArrivalPool } from '../memory/arrivals.ts';
 import { LATENCY_BUCKETS, latencyBucket } from '../memory/histogram.ts';
-import { KeyTable } from '../memory/key-table.ts';
+import { KeyTable, rowLayout } from '../memory/key-table.ts';
 import type { Ring } from '../memory/ring.ts';
 
 /** Thresholds on the wait in the queue, nanoseconds. */
@@ -33,265 +33,318 @@ const IDLE_NS = 600e9;
 /** A queue that stands for hours must not become its own normal: the least latency is held for one to two days. */
 const BASE_WINDOW_NS = 24 * 3600e9;
 
+/** Node tag, egress interface, queue. */
+const KEY_WORDS = 3;
+const HOT_FIELDS = 13;
+const EVENT_FIELDS = 11;
+const LAYOUT = rowLayout(KEY_WORDS, HOT_FIELDS + LATENCY_BUCKETS + EVENT_FIELDS);
+const { rowDoubles: ROW_DOUBLES } = LAYOUT;
+/** Fields of a row: what every hop touches first, so that it lies in two cache lines; then the histogram; then the open event. */
+const [
+  REPORTS,
+  BYTES,
+  LATENCY_SUM_NS,
+  PEAK_WAIT_NS,
+  LAST_WAIT_NS,
+  LAST_NODE_NS,
+  LAST_WAIT_SEEN_NS,
+  BASE_NS,
+  PREVIOUS_BASE_NS,
+  BASE_SINCE_NS,
+  EMPTY_NODE_NS,
+  OPEN,
+  CONGESTED_NS,
+] = Array.from({ length: HOT_FIELDS }, (_, field) => LAYOUT.fields + field);
+const LATENCY_COUNTS = LAYOUT.fields + HOT_FIELDS;
+const [
+  DROP_REPORTS,
+  OPEN_COUNT,
+  PORT_BYTES_PER_NS,
+  OPENED_NODE_NS,
+  BUILD_UP_NODE_NS,
+  EVENT_PEAK_NODE_NS,
+  EVENT_PEAK_WAIT_NS,
+  EVENT_PEAK_DEPTH_BYTES,
+  EVENT_REPORTS,
+  EVENT_DROPS,
+  NEXT_GROWTH_NS,
+] = Array.from({ length: EVENT_FIELDS }, (_, field) => LATENCY_COUNTS + LATENCY_BUCKETS + field);
+
 export class QueueTable {
   readonly keys: KeyTable;
-  readonly reports: Float64Array;
-  readonly bytes: Float64Array;
-  readonly latencyCounts: Float64Array;
-  readonly latencySumNs: Float64Array;
-  /** Largest wait since the exporter last took it (the calm thread writes zero back). */
-  readonly peakWaitNs: Float64Array;
-  readonly lastWaitNs: Float64Array;
-  readonly lastNodeNs: Float64Array;
-  /** Collector time of the newest report that told a wait, ns: silence is counted from here. */
-  readonly lastWaitSeenNs: Float64Array;
-  /** Time above the low threshold, ns. */
-  readonly congestedNs: Float64Array;
-  readonly dropReports: Float64Array;
-  /** 1 while an event is open; `openCount` tells which one. */
-  readonly open: Uint8Array;
-  readonly openCount: Float64Array;
-  readonly portBytesPerNs: Float64Array;
-  readonly #baseNs: Float64Array;
-  readonly #previousBaseNs: Float64Array;
-  readonly #baseSinceNs: Float64Array;
-  readonly #emptyNodeNs: Float64Array;
-  readonly #openedNodeNs: Float64Array;
-  readonly #buildUpNodeNs: Float64Array;
-  readonly #eventPeakNodeNs: Float64Array;
-  readonly #eventPeakWaitNs: Float64Array;
-  readonly #eventPeakDepthBytes: Float64Array;
-  readonly #eventReports: Float64Array;
-  readonly #eventDrops: Float64Array;
-  readonly #nextGrowthNs: Float64Array;
-  readonly #thresholds: QueueThresholds;
+  /** The same memory as the rows of `keys`. */
+  readonly #n: Float64Array;
   readonly #arrivals: ArrivalPool;
-  readonly #edges: Ring;
-  readonly #edge = new Float64Array(EDGE_WIDTH);
 
-  constructor(arena: Arena, capacity: number, thresholds: QueueThresholds, arrivals: ArrivalPool, edges: Ring) {
-    this.keys = new KeyTable(arena, capacity, 4, IDLE_NS);
-    const rows = this.keys.capacity;
-    this.reports = arena.float64(rows);
-    this.bytes = arena.float64(rows);
-    this.latencyCounts = arena.float64(rows * LATENCY_BUCKETS);
-    this.latencySumNs = arena.float64(rows);
-    this.peakWaitNs = arena.float64(rows);
-    this.lastWaitNs = arena.float64(rows);
-    this.lastNodeNs = arena.float64(rows);
-    this.lastWaitSeenNs = arena.float64(rows);
-    this.congestedNs = arena.float64(rows);
-    this.dropReports = arena.float64(rows);
-    this.open = arena.uint8(rows);
-    this.openCount = arena.float64(rows);
-    this.portBytesPerNs = arena.float64(rows);
-    this.#baseNs = arena.float64(rows);
-    this.#previousBaseNs = arena.float64(rows);
-    this.#baseSinceNs = arena.float64(rows);
-    this.#emptyNodeNs = arena.float64(rows);
-    this.#openedNodeNs = arena.float64(rows);
-    this.#buildUpNodeNs = arena.float64(rows);
-    this.#eventPeakNodeNs = arena.float64(rows);
-    this.#eventPeakWaitNs = arena.float64(rows);
-    this.#eventPeakDepthBytes = arena.float64(rows);
-    this.#eventReports = arena.float64(rows);
-    this.#eventDrops = arena.float64(rows);
-    this.#nextGrowthNs = arena.float64(rows);
-    this.#thresholds = thresholds;
+  constructor(arena: Arena, capacity: number, secret: Uint32Array, arrivals: ArrivalPool) {
+    this.keys = new KeyTable(arena, capacity, LAYOUT, IDLE_NS, secret);
+    this.#n = this.keys.doubles;
     this.#arrivals = arrivals;
-    this.#edges = edges;
   }
 
-  /** Feeds every hop that names its egress interface into its queue's row. */
-  observe(batch: HopBatch, nowNs: number): void {
+  reports(row: number): number {
+    return this.#n[row * ROW_DOUBLES + REPORTS];
+  }
+
+  /** Hops by bucket of their latency, see memory/histogram. */
+  latencyCount(row: number, bucket: number): number {
+    return this.#n[row * ROW_DOUBLES + LATENCY_COUNTS + bucket];
+  }
+
+  latencySumNs(row: number): number {
+    return this.#n[row * ROW_DOUBLES + LATENCY_SUM_NS];
+  }
+
+  /** Largest wait since it was last taken. */
+  peakWaitNs(row: number): number {
+    return this.#n[row * ROW_DOUBLES + PEAK_WAIT_NS];
+  }
+
+  /** The largest wait, which then begins anew. The one thing that the calm thread writes: a wait of this very moment may be missed. */
+  takePeakWaitNs(row: number): number {
+    const peak = this.#n[row * ROW_DOUBLES + PEAK_WAIT_NS];
+    this.#n[row * ROW_DOUBLES + PEAK_WAIT_NS] = 0;
+    return peak;
+  }
+
+  /** Collector time of the newest report that told a wait, ns: silence is counted from here. */
+  lastWaitSeenNs(row: number): number {
+    return this.#n[row * ROW_DOUBLES + LAST_WAIT_SEEN_NS];
+  }
+
+  /** Time above the low threshold, ns. */
+  congestedNs(row: number): number {
+    return this.#n[row * ROW_DOUBLES + CONGESTED_NS];
+  }
+
+  dropReports(row: number): number {
+    return this.#n[row * ROW_DOUBLES + DROP_REPORTS];
+  }
+
+  /** Whether an event is open; `openCount` tells which one. */
+  isOpen(row: number): boolean {
+    return this.#n[row * ROW_DOUBLES + OPEN] === 1;
+  }
+
+  openCount(row: number): number {
+    return this.#n[row * ROW_DOUBLES + OPEN_COUNT];
+  }
+
+  /** Rate of the port as of the newest event, octets per ns; 0 when it is not known. */
+  portBytesPerNs(row: number): number {
+    return this.#n[row * ROW_DOUBLES + PORT_BYTES_PER_NS];
+  }
+
+  /** Writes the event of a queue as an edge: its newest one, at node time `lastNs`, with the arrival log `log` (-1: none). */
+  describe(e: Float64Array, kind: number, row: number, lastNs: number, log: number): void {
+    const n = this.#n;
+    const base = row * ROW_DOUBLES;
+    e[Edge.kind] = kind;
+    e[Edge.queueRow] = row;
+    e[Edge.openedNodeNs] = n[base + OPENED_NODE_NS];
+    e[Edge.buildUpNodeNs] = n[base + BUILD_UP_NODE_NS];
+    e[Edge.peakNodeNs] = n[base + EVENT_PEAK_NODE_NS];
+    e[Edge.lastNodeNs] = lastNs;
+    e[Edge.peakWaitNs] = n[base + EVENT_PEAK_WAIT_NS];
+    e[Edge.peakDepthBytes] = n[base + EVENT_PEAK_DEPTH_BYTES];
+    e[Edge.reports] = n[base + EVENT_REPORTS];
+    e[Edge.log] = log;
+    e[Edge.dropReports] = n[base + EVENT_DROPS];
+    e[Edge.openCount] = n[base + OPEN_COUNT];
+    e[Edge.logGeneration] = this.#arrivals.generationOf(log);
+  }
+
+  /** The event of the queue as it stands now, as an edge that nobody sent. For the calm thread. */
+  describeNow(row: number, edge: Float64Array): void {
+    this.describe(edge, EdgeKind.grew, row, this.#n[row * ROW_DOUBLES + LAST_NODE_NS], this.#arrivals.logOf(row));
+  }
+}
+
+/** The stage over a batch: feeds every hop that names its egress interface into its queue's row. */
+export function queueStage(
+  queues: QueueTable,
+  batch: HopBatch,
+  thresholds: QueueThresholds,
+  arrivals: ArrivalPool,
+  edges: Ring,
+): () => void {
+  const { keys } = queues;
+  const { doubles: n, wanted } = keys;
+  const { present, nodeTag, egressInterfaceId, queueId, queueOccupancy, enqueueNodeNs, report: reportOf } = batch;
+  const { flags, datagram: datagramOf, packetLengthBytes, flowRow, flowGeneration, flowParts, tcpSequence } = batch.reports;
+  const { timestampWrapNs, portBytesPerNs, occupancyUnitBytes, emptyLatencyNs } = batch.datagrams;
+  const edge = new Float64Array(EDGE_WIDTH);
+
+  function observe(): void {
+    const nowNs = batch.arrivalNs[0];
     for (let hop = 0; hop < batch.length; hop++) {
-      const present = batch.present[hop];
-      if (batch.nodeRow[hop] === 0 || (present & Present.egressInterfaceId) === 0) continue;
-      this.keys.wanted[0] = batch.nodeRow[hop];
-      this.keys.wanted[1] = batch.nodeGeneration[hop];
-      this.keys.wanted[2] = batch.egressInterfaceId[hop];
-      this.keys.wanted[3] = (present & Present.queueId) !== 0 ? batch.queueId[hop] : 0;
-      const row = this.keys.rowOf(nowNs);
-      if (this.keys.isNew) this.#begin(row);
-      this.#observeHop(batch, hop, row, nowNs);
+      const carried = present[hop];
+      if (nodeTag[hop] === 0 || (carried & Present.egressInterfaceId) === 0) continue;
+      wanted[0] = nodeTag[hop];
+      wanted[1] = egressInterfaceId[hop];
+      wanted[2] = (carried & Present.queueId) !== 0 ? queueId[hop] : 0;
+      const row = keys.rowOfWanted(nowNs);
+      if (keys.isNew) begin(row);
+      observeHop(hop, row, nowNs);
     }
   }
 
   /** A row for a new queue, or one that belonged to another before. Counts of events go on, so that no two have one number. */
-  #begin(row: number): void {
-    this.#arrivals.forget(row);
-    this.open[row] = 0;
-    this.reports[row] = 0;
-    this.bytes[row] = 0;
-    this.latencyCounts.fill(0, row * LATENCY_BUCKETS, (row + 1) * LATENCY_BUCKETS);
-    this.latencySumNs[row] = 0;
-    this.peakWaitNs[row] = 0;
-    this.lastWaitNs[row] = 0;
-    this.lastNodeNs[row] = -Infinity;
-    this.lastWaitSeenNs[row] = 0;
-    this.congestedNs[row] = 0;
-    this.dropReports[row] = 0;
-    this.#baseNs[row] = Infinity;
-    this.#previousBaseNs[row] = Infinity;
-    this.#baseSinceNs[row] = -Infinity;
-    this.#emptyNodeNs[row] = -Infinity;
+  function begin(row: number): void {
+    const base = row * ROW_DOUBLES;
+    arrivals.forget(row);
+    n[base + OPEN] = 0;
+    n[base + REPORTS] = 0;
+    n[base + BYTES] = 0;
+    n.fill(0, base + LATENCY_COUNTS, base + LATENCY_COUNTS + LATENCY_BUCKETS);
+    n[base + LATENCY_SUM_NS] = 0;
+    n[base + PEAK_WAIT_NS] = 0;
+    n[base + LAST_WAIT_NS] = 0;
+    n[base + LAST_NODE_NS] = -Infinity;
+    n[base + LAST_WAIT_SEEN_NS] = 0;
+    n[base + CONGESTED_NS] = 0;
+    n[base + DROP_REPORTS] = 0;
+    n[base + BASE_NS] = Infinity;
+    n[base + PREVIOUS_BASE_NS] = Infinity;
+    n[base + BASE_SINCE_NS] = -Infinity;
+    n[base + EMPTY_NODE_NS] = -Infinity;
   }
 
-  #observeHop(batch: HopBatch, hop: number, row: number, nowNs: number): void {
-    const report = batch.report[hop];
-    const r = batch.reports;
-    this.reports[row]++;
-    this.bytes[row] += r.packetLengthBytes[report];
-    if ((r.flags[report] & ReportFlag.dropped) !== 0) {
-      this.dropReports[row]++;
-      if (this.open[row] === 1) this.#eventDrops[row]++;
+  function observeHop(hop: number, row: number, nowNs: number): void {
+    const base = row * ROW_DOUBLES;
+    const report = reportOf[hop];
+    n[base + REPORTS]++;
+    n[base + BYTES] += packetLengthBytes[report];
+    if ((flags[report] & ReportFlag.dropped) !== 0) {
+      n[base + DROP_REPORTS]++;
+      if (n[base + OPEN] === 1) n[base + EVENT_DROPS]++;
       return;
     }
-    const latencyNs = latencyOf(batch, hop, r.timestampWrapNs[report]);
-    const rate = r.portBytesPerNs[report];
-    const unit = r.occupancyUnitBytes[report];
-    const depthKnown = unit > 0 && (batch.present[hop] & Present.queueOccupancy) !== 0;
+    const datagram = datagramOf[report];
+    const latencyNs = latencyOf(batch, hop, timestampWrapNs[datagram]);
+    const rate = portBytesPerNs[datagram];
+    const unit = occupancyUnitBytes[datagram];
+    const depthKnown = unit > 0 && (present[hop] & Present.queueOccupancy) !== 0;
     const depthGivesWait = depthKnown && rate > 0;
     if (latencyNs < 0 && !depthGivesWait) return;
-    let waitNs = depthGivesWait ? (batch.queueOccupancy[hop] * unit) / rate : 0;
+    let waitNs = depthGivesWait ? (queueOccupancy[hop] * unit) / rate : 0;
     if (latencyNs >= 0) {
-      this.latencyCounts[row * LATENCY_BUCKETS + latencyBucket(latencyNs)]++;
-      this.latencySumNs[row] += latencyNs;
-      this.#learnBase(row, Math.min(latencyNs, r.emptyLatencyNs[report]), nowNs);
-      waitNs = Math.max(waitNs, latencyNs - Math.min(this.#baseNs[row], this.#previousBaseNs[row]));
+      n[base + LATENCY_COUNTS + latencyBucket(latencyNs)]++;
+      n[base + LATENCY_SUM_NS] += latencyNs;
+      learnBase(row, Math.min(latencyNs, emptyLatencyNs[datagram]), nowNs);
+      waitNs = Math.max(waitNs, latencyNs - Math.min(n[base + BASE_NS], n[base + PREVIOUS_BASE_NS]));
     }
     if (row === 0) return;
-    const depthBytes = depthKnown ? batch.queueOccupancy[hop] * unit : waitNs * rate;
-    this.portBytesPerNs[row] = rate;
-    this.#step(row, batch.enqueueNodeNs[hop], waitNs, depthBytes, nowNs, batch, report);
+    const depthBytes = depthKnown ? queueOccupancy[hop] * unit : waitNs * rate;
+    if (n[base + PORT_BYTES_PER_NS] !== rate) n[base + PORT_BYTES_PER_NS] = rate;
+    step(row, enqueueNodeNs[hop], waitNs, depthBytes, nowNs, report);
   }
 
   /** The queue's latency when empty: the least of the last one to two days. */
-  #learnBase(row: number, latencyNs: number, nowNs: number): void {
-    if (nowNs - this.#baseSinceNs[row] > BASE_WINDOW_NS) {
-      this.#previousBaseNs[row] = this.#baseNs[row];
-      this.#baseNs[row] = latencyNs;
-      this.#baseSinceNs[row] = nowNs;
-    } else if (latencyNs < this.#baseNs[row]) this.#baseNs[row] = latencyNs;
+  function learnBase(row: number, latencyNs: number, nowNs: number): void {
+    const base = row * ROW_DOUBLES;
+    if (nowNs - n[base + BASE_SINCE_NS] > BASE_WINDOW_NS) {
+      n[base + PREVIOUS_BASE_NS] = n[base + BASE_NS];
+      n[base + BASE_NS] = latencyNs;
+      n[base + BASE_SINCE_NS] = nowNs;
+    } else if (latencyNs < n[base + BASE_NS]) n[base + BASE_NS] = latencyNs;
   }
 
-  #step(
-    row: number,
-    enqueueNs: number,
-    waitNs: number,
-    depthBytes: number,
-    nowNs: number,
-    batch: HopBatch,
-    report: number,
-  ): void {
-    const t = this.#thresholds;
-    if (waitNs > this.peakWaitNs[row]) this.peakWaitNs[row] = waitNs;
-    if (this.open[row] === 1 && nowNs - this.lastWaitSeenNs[row] >= t.timeoutAfterNs) this.#giveUp(row);
-    this.lastWaitSeenNs[row] = nowNs;
-    const sinceLastNs = enqueueNs - this.lastNodeNs[row];
-    const isBelowFloor = waitNs < t.floorWaitNs && this.open[row] === 0;
-    if (!isBelowFloor) this.#logArrival(row, enqueueNs, waitNs, nowNs, batch, report);
+  function step(row: number, enqueueNs: number, waitNs: number, depthBytes: number, nowNs: number, report: number): void {
+    const base = row * ROW_DOUBLES;
+    const t = thresholds;
+    if (waitNs > n[base + PEAK_WAIT_NS]) n[base + PEAK_WAIT_NS] = waitNs;
+    if (n[base + OPEN] === 1 && nowNs - n[base + LAST_WAIT_SEEN_NS] >= t.timeoutAfterNs) giveUp(row);
+    n[base + LAST_WAIT_SEEN_NS] = nowNs;
+    const sinceLastNs = enqueueNs - n[base + LAST_NODE_NS];
+    const isBelowFloor = waitNs < t.floorWaitNs && n[base + OPEN] === 0;
+    if (!isBelowFloor) logArrival(row, enqueueNs, waitNs, nowNs, report);
     if (sinceLastNs < 0) return;
-    if (this.lastWaitNs[row] >= t.closeWaitNs) {
+    if (n[base + LAST_WAIT_NS] >= t.closeWaitNs) {
       // The queue drains at most at line rate: beyond its own wait, silence proves no congestion.
-      this.congestedNs[row] += Math.min(sinceLastNs, this.lastWaitNs[row]);
+      n[base + CONGESTED_NS] += Math.min(sinceLastNs, n[base + LAST_WAIT_NS]);
     }
     if (isBelowFloor) {
-      this.#emptyNodeNs[row] = enqueueNs;
-      this.#arrivals.release(row);
-    } else if (this.open[row] === 1) this.#continueEvent(row, enqueueNs, waitNs, depthBytes);
-    else if (waitNs >= t.openWaitNs) this.#openEvent(row, enqueueNs, waitNs, depthBytes);
-    this.lastNodeNs[row] = enqueueNs;
-    this.lastWaitNs[row] = waitNs;
+      n[base + EMPTY_NODE_NS] = enqueueNs;
+      arrivals.release(row);
+    } else if (n[base + OPEN] === 1) continueEvent(row, enqueueNs, waitNs, depthBytes);
+    else if (waitNs >= t.openWaitNs) openEvent(row, enqueueNs, waitNs, depthBytes);
+    n[base + LAST_NODE_NS] = enqueueNs;
+    n[base + LAST_WAIT_NS] = waitNs;
   }
 
-  #logArrival(row: number, enqueueNs: number, waitNs: number, nowNs: number, batch: HopBatch, report: number): void {
-    const r = batch.reports;
-    this.#arrivals.append(
+  function logArrival(row: number, enqueueNs: number, waitNs: number, nowNs: number, report: number): void {
+    const base = row * ROW_DOUBLES;
+    arrivals.append(
       row,
-      this.open[row] === 0,
+      n[base + OPEN] === 0,
       nowNs,
       enqueueNs,
       waitNs,
-      r.packetLengthBytes[report],
-      r.flowRow[report],
-      r.flowGeneration[report],
-      r.tcpSequence[report],
-      (r.flowParts[report] & FlowPart.tcpSequence) !== 0,
+      packetLengthBytes[report],
+      flowRow[report],
+      flowGeneration[report],
+      tcpSequence[report],
+      (flowParts[report] & FlowPart.tcpSequence) !== 0,
     );
   }
 
-  #openEvent(row: number, enqueueNs: number, waitNs: number, depthBytes: number): void {
-    this.open[row] = 1;
-    this.openCount[row]++;
-    this.#openedNodeNs[row] = enqueueNs;
-    this.#buildUpNodeNs[row] = Math.max(this.#emptyNodeNs[row], enqueueNs - this.#thresholds.maxBuildUpNs);
-    this.#eventPeakNodeNs[row] = enqueueNs;
-    this.#eventPeakWaitNs[row] = waitNs;
-    this.#eventPeakDepthBytes[row] = depthBytes;
-    this.#eventReports[row] = 1;
-    this.#eventDrops[row] = 0;
-    this.#nextGrowthNs[row] = GROWTH_NS[0];
+  function openEvent(row: number, enqueueNs: number, waitNs: number, depthBytes: number): void {
+    const base = row * ROW_DOUBLES;
+    n[base + OPEN] = 1;
+    n[base + OPEN_COUNT]++;
+    n[base + OPENED_NODE_NS] = enqueueNs;
+    n[base + BUILD_UP_NODE_NS] = Math.max(n[base + EMPTY_NODE_NS], enqueueNs - thresholds.maxBuildUpNs);
+    n[base + EVENT_PEAK_NODE_NS] = enqueueNs;
+    n[base + EVENT_PEAK_WAIT_NS] = waitNs;
+    n[base + EVENT_PEAK_DEPTH_BYTES] = depthBytes;
+    n[base + EVENT_REPORTS] = 1;
+    n[base + EVENT_DROPS] = 0;
+    n[base + NEXT_GROWTH_NS] = GROWTH_NS[0];
     // Evidence that lacks a part of the build-up would accuse whoever came last: none is better.
-    if (this.#arrivals.isCompleteSince(row, this.#buildUpNodeNs[row])) this.#arrivals.pin(row);
-    else this.#arrivals.release(row);
-    this.#emit(EdgeKind.opened, row, enqueueNs, this.#arrivals.logOf(row));
+    if (arrivals.isCompleteSince(row, n[base + BUILD_UP_NODE_NS])) arrivals.pin(row);
+    else arrivals.release(row);
+    emit(EdgeKind.opened, row, enqueueNs, arrivals.logOf(row));
   }
 
-  #continueEvent(row: number, enqueueNs: number, waitNs: number, depthBytes: number): void {
-    this.#eventReports[row]++;
-    if (waitNs > this.#eventPeakWaitNs[row]) {
-      this.#eventPeakWaitNs[row] = waitNs;
-      this.#eventPeakNodeNs[row] = enqueueNs;
+  function continueEvent(row: number, enqueueNs: number, waitNs: number, depthBytes: number): void {
+    const base = row * ROW_DOUBLES;
+    n[base + EVENT_REPORTS]++;
+    if (waitNs > n[base + EVENT_PEAK_WAIT_NS]) {
+      n[base + EVENT_PEAK_WAIT_NS] = waitNs;
+      n[base + EVENT_PEAK_NODE_NS] = enqueueNs;
     }
-    if (depthBytes > this.#eventPeakDepthBytes[row]) this.#eventPeakDepthBytes[row] = depthBytes;
-    if (waitNs < this.#thresholds.closeWaitNs) return this.#closeEvent(row, enqueueNs);
-    const ageNs = enqueueNs - this.#openedNodeNs[row];
-    if (ageNs < this.#nextGrowthNs[row]) return;
-    this.#nextGrowthNs[row] = nextGrowth(ageNs);
-    this.#emit(EdgeKind.grew, row, enqueueNs, this.#arrivals.logOf(row));
+    if (depthBytes > n[base + EVENT_PEAK_DEPTH_BYTES]) n[base + EVENT_PEAK_DEPTH_BYTES] = depthBytes;
+    if (waitNs < thresholds.closeWaitNs) return closeEvent(row, enqueueNs);
+    const ageNs = enqueueNs - n[base + OPENED_NODE_NS];
+    if (ageNs < n[base + NEXT_GROWTH_NS]) return;
+    n[base + NEXT_GROWTH_NS] = nextGrowth(ageNs);
+    emit(EdgeKind.grew, row, enqueueNs, arrivals.logOf(row));
   }
 
-  #closeEvent(row: number, enqueueNs: number): void {
-    this.open[row] = 0;
-    this.#emptyNodeNs[row] = enqueueNs;
-    const log = this.#arrivals.detach(row);
-    if (log >= 0) this.#arrivals.handOver(log);
-    if (!this.#emit(EdgeKind.closed, row, enqueueNs, log) && log >= 0) this.#arrivals.free(log);
+  function closeEvent(row: number, enqueueNs: number): void {
+    const base = row * ROW_DOUBLES;
+    n[base + OPEN] = 0;
+    n[base + EMPTY_NODE_NS] = enqueueNs;
+    const log = arrivals.detach(row);
+    if (log >= 0) arrivals.handOver(log);
+    if (!emit(EdgeKind.closed, row, enqueueNs, log) && log >= 0) arrivals.free(log);
   }
 
   /** Ends an event that nobody has heard of for too long; the calm thread has done the same on its side. */
-  #giveUp(row: number): void {
-    this.open[row] = 0;
-    this.lastWaitNs[row] = 0;
-    this.#arrivals.release(row);
+  function giveUp(row: number): void {
+    const base = row * ROW_DOUBLES;
+    n[base + OPEN] = 0;
+    n[base + LAST_WAIT_NS] = 0;
+    arrivals.release(row);
   }
 
-  #emit(kind: number, row: number, lastNs: number, log: number): boolean {
-    this.#describe(this.#edge, kind, row, lastNs, log);
-    return this.#edges.push(this.#edge);
+  function emit(kind: number, row: number, lastNs: number, log: number): boolean {
+    queues.describe(edge, kind, row, lastNs, log);
+    return edges.push(edge);
   }
 
-  /** The event of the queue as it stands now, as an edge that nobody sent. For the calm thread. */
-  describe(row: number, edge: Float64Array): void {
-    this.#describe(edge, EdgeKind.grew, row, this.lastNodeNs[row], this.#arrivals.logOf(row));
-  }
-
-  #describe(e: Float64Array, kind: number, row: number, lastNs: number, log: number): void {
-    e[Edge.kind] = kind;
-    e[Edge.queueRow] = row;
-    e[Edge.openedNodeNs] = this.#openedNodeNs[row];
-    e[Edge.buildUpNodeNs] = this.#buildUpNodeNs[row];
-    e[Edge.peakNodeNs] = this.#eventPeakNodeNs[row];
-    e[Edge.lastNodeNs] = lastNs;
-    e[Edge.peakWaitNs] = this.#eventPeakWaitNs[row];
-    e[Edge.peakDepthBytes] = this.#eventPeakDepthBytes[row];
-    e[Edge.reports] = this.#eventReports[row];
-    e[Edge.log] = log;
-    e[Edge.dropReports] = this.#eventDrops[row];
-    e[Edge.openCount] = this.openCount[row];
-    e[Edge.logGeneration] = this.#arrivals.generationOf(log);
-  }
+  return observe;
 }
 
 /** The age at which an event of this age is told of again. */

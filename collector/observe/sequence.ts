@@ -6,7 +6,7 @@
 // (two exporters under one name, reordering beyond all bounds) counts nothing until it has been orderly for a while.
 
 import type { Arena } from '../memory/arena.ts';
-import { KeyTable } from '../memory/key-table.ts';
+import { KeyTable, rowLayout } from '../memory/key-table.ts';
 
 /** Numbers that are remembered behind the newest, for duplicates. */
 const WINDOW = 1024;
@@ -32,221 +32,271 @@ export const Arrival = { fresh: 0, duplicate: 1 } as const;
 /** Why a source does not count: its number never moves, or moves without order. */
 export const Uncounted = { no: 0, constant: 1, erratic: 2 } as const;
 
+/** Address, node, hardware id. */
+const KEY_WORDS = 6;
+const FIELDS = 15;
+const LAYOUT = rowLayout(KEY_WORDS, FIELDS);
+const { rowDoubles: ROW_DOUBLES } = LAYOUT;
+/** Fields of a row. */
+const [
+  EXPECTED,
+  RECEIVED,
+  LOST,
+  DUPLICATES,
+  REORDERED,
+  RESTARTS,
+  UNCOUNTED,
+  HIGHEST,
+  /** Numbers advanced over since the counter last (re)started: what lies before was never expected. */
+  SINCE_START,
+  /** Orderly datagrams in a row, and how often order was broken of late. */
+  ORDERLY_RUN,
+  DISORDER,
+  /** The first number behind a jump that waits for its confirmation, plus one; 0 when there is none. */
+  CONFIRMING,
+  /** The newest repeated number, and how many known numbers came in a row, each one more than the last. */
+  LAST_DUPLICATE,
+  DUPLICATE_RUN,
+  /** How often the first number came again before any other. */
+  EQUAL_RUN,
+] = Array.from({ length: FIELDS }, (_, field) => LAYOUT.fields + field);
+
 export class SequenceTable {
   readonly keys: KeyTable;
-  /** Numbers the counter advanced over, and distinct numbers received. */
-  readonly expected: Float64Array;
-  readonly received: Float64Array;
-  /** Numbers that did not come in time; never falls. */
-  readonly lost: Float64Array;
-  readonly duplicates: Float64Array;
-  readonly reordered: Float64Array;
-  readonly restarts: Float64Array;
-  /** Not 0: no loss information from this source. See Uncounted. */
-  readonly uncounted: Uint8Array;
-  readonly #highest: Uint32Array;
-  /** Numbers advanced over since the counter last (re)started: what lies before was never expected. */
-  readonly #sinceStart: Float64Array;
-  readonly #equalRun: Uint32Array;
-  /** Orderly datagrams in a row, and how often order was broken of late. */
-  readonly #orderlyRun: Uint32Array;
-  readonly #disorder: Uint32Array;
-  /** The first number behind a jump that waits for its confirmation, plus one; 0 when there is none. */
-  readonly #confirming: Float64Array;
-  readonly #lastDuplicate: Float64Array;
-  readonly #duplicateRun: Uint32Array;
-  readonly #seen: Uint32Array;
+  /** The same memory as the rows of `keys`. */
+  readonly #n: Float64Array;
+  /** WINDOW bits a row: which of the newest numbers have come. */
+  readonly seen: Uint32Array;
 
-  constructor(arena: Arena, capacity: number) {
-    this.keys = new KeyTable(arena, capacity, 6, IDLE_NS);
-    const rows = this.keys.capacity;
-    this.expected = arena.float64(rows);
-    this.received = arena.float64(rows);
-    this.lost = arena.float64(rows);
-    this.duplicates = arena.float64(rows);
-    this.reordered = arena.float64(rows);
-    this.restarts = arena.float64(rows);
-    this.uncounted = arena.uint8(rows);
-    this.#highest = arena.uint32(rows);
-    this.#sinceStart = arena.float64(rows);
-    this.#equalRun = arena.uint32(rows);
-    this.#orderlyRun = arena.uint32(rows);
-    this.#disorder = arena.uint32(rows);
-    this.#confirming = arena.float64(rows);
-    this.#lastDuplicate = arena.float64(rows);
-    this.#duplicateRun = arena.uint32(rows);
-    this.#seen = arena.uint32(rows * WINDOW_WORDS);
+  constructor(arena: Arena, capacity: number, secret: Uint32Array) {
+    this.keys = new KeyTable(arena, capacity, LAYOUT, IDLE_NS, secret);
+    this.#n = this.keys.doubles;
+    this.seen = arena.uint32(this.keys.capacity * WINDOW_WORDS);
   }
 
-  /**
-   * Takes note of one datagram's sequence number of `bits` bits. `sourceWords` holds the source address as four words at `at`.
-   * Returns Arrival.duplicate when this very number was already seen within the window of 1,024.
-   */
-  observe(
-    sourceWords: Uint32Array,
-    at: number,
-    nodeId: number,
-    hardwareId: number,
-    sequence: number,
-    bits: number,
-    nowNs: number,
-  ): number {
-    const wanted = this.keys.wanted;
-    wanted[0] = sourceWords[at];
-    wanted[1] = sourceWords[at + 1];
-    wanted[2] = sourceWords[at + 2];
-    wanted[3] = sourceWords[at + 3];
-    wanted[4] = nodeId;
-    wanted[5] = hardwareId;
-    const row = this.keys.rowOf(nowNs);
+  /** Numbers that the counter advanced over. */
+  expected(row: number): number {
+    return this.#n[row * ROW_DOUBLES + EXPECTED];
+  }
+
+  /** Distinct numbers received. */
+  received(row: number): number {
+    return this.#n[row * ROW_DOUBLES + RECEIVED];
+  }
+
+  /** Numbers that did not come in time; never falls. */
+  lost(row: number): number {
+    return this.#n[row * ROW_DOUBLES + LOST];
+  }
+
+  duplicates(row: number): number {
+    return this.#n[row * ROW_DOUBLES + DUPLICATES];
+  }
+
+  reordered(row: number): number {
+    return this.#n[row * ROW_DOUBLES + REORDERED];
+  }
+
+  restarts(row: number): number {
+    return this.#n[row * ROW_DOUBLES + RESTARTS];
+  }
+
+  /** Not 0: no loss information from this source. See Uncounted. */
+  uncounted(row: number): number {
+    return this.#n[row * ROW_DOUBLES + UNCOUNTED];
+  }
+}
+
+/** The number of one datagram, and the counter that it is of. */
+export interface Sequenced {
+  readonly nodeId: number;
+  readonly hardwareId: number;
+  readonly sequenceNumber: number;
+  /** Width of the counter: 22 (v2.0) or 32 (v0.5). */
+  readonly sequenceBits: number;
+}
+
+/**
+ * The stage over its table; `arrivalNs[0]` is the collector's time. It takes note of one datagram's number, from the address in
+ * `sourceWords`, and returns Arrival.duplicate when this very number was already seen within the window of 1,024.
+ */
+export function sequenceStage(
+  sources: SequenceTable,
+  arrivalNs: Float64Array,
+): (sourceWords: Uint32Array, datagram: Sequenced) => number {
+  const { keys, seen } = sources;
+  const { doubles: n, wanted } = keys;
+
+  function observe(sourceWords: Uint32Array, datagram: Sequenced): number {
+    wanted[0] = sourceWords[0];
+    wanted[1] = sourceWords[1];
+    wanted[2] = sourceWords[2];
+    wanted[3] = sourceWords[3];
+    wanted[4] = datagram.nodeId;
+    wanted[5] = datagram.hardwareId;
+    const row = keys.rowOfWanted(arrivalNs[0]);
+    const sequence = datagram.sequenceNumber;
     if (row === 0) return Arrival.fresh;
-    if (this.keys.isNew) return this.#begin(row, sequence);
-    const span = bits === 32 ? 0x1_0000_0000 : 2 ** bits;
-    if (this.uncounted[row] !== Uncounted.no) return this.#whileUncounted(row, sequence, span);
-    const ahead = (sequence - this.#highest[row] + span) % span;
-    if (ahead === 0) return this.#repeat(row);
-    this.#equalRun[row] = 0;
-    const behind = span - ahead;
+    if (keys.isNew) return begin(row, sequence);
+    const base = row * ROW_DOUBLES;
+    // A mask, because the remainder of doubles is dear.
+    const mask = datagram.sequenceBits === 32 ? -1 : (1 << datagram.sequenceBits) - 1;
+    if (n[base + UNCOUNTED] !== Uncounted.no) return whileUncounted(row, sequence, mask);
+    const ahead = ((sequence - n[base + HIGHEST]) & mask) >>> 0;
+    if (ahead === 0) return repeat(row);
+    n[base + EQUAL_RUN] = 0;
+    const behind = ((n[base + HIGHEST] - sequence) & mask) >>> 0;
     if (ahead < WINDOW) {
-      if (++this.#orderlyRun[row] >= ORDERLY_AFTER) this.#disorder[row] = 0;
-      this.#advance(row, sequence, ahead);
+      if (++n[base + ORDERLY_RUN] >= ORDERLY_AFTER) n[base + DISORDER] = 0;
+      advance(row, sequence, ahead);
       return Arrival.fresh;
     }
-    if (behind < WINDOW) return this.#late(row, sequence, behind);
-    return this.#jump(row, sequence, ahead, span);
+    if (behind < WINDOW) return late(row, sequence, behind);
+    return jump(row, sequence, ahead, mask);
   }
 
   /** A row for a new source, or one that belonged to another before. */
-  #begin(row: number, sequence: number): number {
-    this.expected[row] = 0;
-    this.received[row] = 0;
-    this.lost[row] = 0;
-    this.duplicates[row] = 0;
-    this.reordered[row] = 0;
-    this.restarts[row] = 0;
-    this.uncounted[row] = Uncounted.no;
-    this.#disorder[row] = 0;
-    return this.#start(row, sequence);
+  function begin(row: number, sequence: number): number {
+    const base = row * ROW_DOUBLES;
+    n[base + EXPECTED] = 0;
+    n[base + RECEIVED] = 0;
+    n[base + LOST] = 0;
+    n[base + DUPLICATES] = 0;
+    n[base + REORDERED] = 0;
+    n[base + RESTARTS] = 0;
+    n[base + UNCOUNTED] = Uncounted.no;
+    n[base + DISORDER] = 0;
+    return start(row, sequence);
   }
 
-  #start(row: number, sequence: number): number {
-    this.#highest[row] = sequence;
-    this.#sinceStart[row] = 1;
-    this.#equalRun[row] = 0;
-    this.#confirming[row] = 0;
-    this.#duplicateRun[row] = 0;
-    this.#seen.fill(0, row * WINDOW_WORDS, (row + 1) * WINDOW_WORDS);
-    this.#mark(row, sequence);
-    this.expected[row]++;
-    this.received[row]++;
+  function start(row: number, sequence: number): number {
+    const base = row * ROW_DOUBLES;
+    n[base + HIGHEST] = sequence;
+    n[base + SINCE_START] = 1;
+    n[base + EQUAL_RUN] = 0;
+    n[base + CONFIRMING] = 0;
+    n[base + DUPLICATE_RUN] = 0;
+    seen.fill(0, row * WINDOW_WORDS, (row + 1) * WINDOW_WORDS);
+    mark(row, sequence);
+    n[base + EXPECTED]++;
+    n[base + RECEIVED]++;
     return Arrival.fresh;
   }
 
   /** The counter began again: what was still awaited will not come. */
-  #restart(row: number, sequence: number): number {
-    this.restarts[row]++;
-    this.#disturb(row);
-    const awaited = Math.min(LOST_AFTER, this.#sinceStart[row]);
-    for (let back = 0; back < awaited; back++) if (!this.#isMarked(row, this.#highest[row] - back)) this.lost[row]++;
-    return this.#start(row, sequence);
+  function restart(row: number, sequence: number): number {
+    const base = row * ROW_DOUBLES;
+    n[base + RESTARTS]++;
+    disturb(row);
+    const awaited = Math.min(LOST_AFTER, n[base + SINCE_START]);
+    for (let back = 0; back < awaited; back++) if (!isMarked(row, n[base + HIGHEST] - back)) n[base + LOST]++;
+    return start(row, sequence);
   }
 
   /** A number far from all that is known: a stray, unless the next datagram goes on from it. */
-  #jump(row: number, sequence: number, ahead: number, span: number): number {
-    const first = this.#confirming[row] - 1;
-    const step = (sequence - first + span) % span;
-    this.#confirming[row] = sequence + 1;
-    this.#disturb(row);
+  function jump(row: number, sequence: number, ahead: number, mask: number): number {
+    const base = row * ROW_DOUBLES;
+    const first = n[base + CONFIRMING] - 1;
+    const step = ((sequence - first) & mask) >>> 0;
+    n[base + CONFIRMING] = sequence + 1;
+    disturb(row);
     if (first < 0 || step === 0 || step > CONFIRM_WITHIN) return Arrival.fresh;
     // The datagram before this one was the first behind the jump, and was taken for a stray.
-    const toFirst = (ahead - step + span) % span;
-    if (ahead >= span / 2 || (ahead > RESTART_JUMP && sequence < NEAR_ZERO)) this.#restart(row, first);
-    else this.#advance(row, first, toFirst);
-    this.#advance(row, sequence, step);
+    const toFirst = ((ahead - step) & mask) >>> 0;
+    if (ahead > mask >>> 1 || (ahead > RESTART_JUMP && sequence < NEAR_ZERO)) restart(row, first);
+    else advance(row, first, toFirst);
+    advance(row, sequence, step);
     return Arrival.fresh;
   }
 
   /** Order was broken: done too often of late, the source does not count. */
-  #disturb(row: number): void {
-    this.#orderlyRun[row] = 0;
-    if (++this.#disorder[row] >= ERRATIC_AFTER) this.uncounted[row] = Uncounted.erratic;
+  function disturb(row: number): void {
+    const base = row * ROW_DOUBLES;
+    n[base + ORDERLY_RUN] = 0;
+    if (++n[base + DISORDER] >= ERRATIC_AFTER) n[base + UNCOUNTED] = Uncounted.erratic;
   }
 
   /** Moves the newest number on by `ahead`; what falls more than LOST_AFTER behind without having come is lost. */
-  #advance(row: number, sequence: number, ahead: number): void {
-    const highest = this.#highest[row];
+  function advance(row: number, sequence: number, ahead: number): void {
+    const base = row * ROW_DOUBLES;
+    const highest = n[base + HIGHEST];
     const leaving = Math.min(ahead, LOST_AFTER);
     for (let i = 0; i < leaving; i++) {
       const back = LOST_AFTER - 1 - i;
-      if (back < this.#sinceStart[row] && !this.#isMarked(row, highest - back)) this.lost[row]++;
+      if (back < n[base + SINCE_START] && !isMarked(row, highest - back)) n[base + LOST]++;
     }
-    this.lost[row] += ahead - leaving;
+    n[base + LOST] += ahead - leaving;
     const clear = Math.min(ahead, WINDOW);
-    for (let i = 0; i < clear; i++) this.#unmark(row, sequence - i);
-    this.#mark(row, sequence);
-    this.#highest[row] = sequence;
-    this.#sinceStart[row] += ahead;
-    this.#confirming[row] = 0;
-    this.#duplicateRun[row] = 0;
-    this.expected[row] += ahead;
-    this.received[row]++;
+    for (let i = 0; i < clear; i++) unmark(row, sequence - i);
+    mark(row, sequence);
+    n[base + HIGHEST] = sequence;
+    n[base + SINCE_START] += ahead;
+    n[base + CONFIRMING] = 0;
+    n[base + DUPLICATE_RUN] = 0;
+    n[base + EXPECTED] += ahead;
+    n[base + RECEIVED]++;
   }
 
-  #late(row: number, sequence: number, behind: number): number {
+  function late(row: number, sequence: number, behind: number): number {
+    const base = row * ROW_DOUBLES;
     // Numbers before the first one seen were never expected: late ones from that time are fresh but change no count.
-    if (behind >= this.#sinceStart[row]) return Arrival.fresh;
-    if (!this.#isMarked(row, sequence)) {
-      this.#mark(row, sequence);
-      this.#duplicateRun[row] = 0;
-      this.received[row]++;
-      this.reordered[row]++;
+    if (behind >= n[base + SINCE_START]) return Arrival.fresh;
+    if (!isMarked(row, sequence)) {
+      mark(row, sequence);
+      n[base + DUPLICATE_RUN] = 0;
+      n[base + RECEIVED]++;
+      n[base + REORDERED]++;
       return Arrival.fresh;
     }
-    this.#duplicateRun[row] = sequence === this.#lastDuplicate[row] + 1 ? this.#duplicateRun[row] + 1 : 1;
-    this.#lastDuplicate[row] = sequence;
-    if (this.#duplicateRun[row] === RESTART_RUN) return this.#restart(row, sequence);
-    this.duplicates[row]++;
+    n[base + DUPLICATE_RUN] = sequence === n[base + LAST_DUPLICATE] + 1 ? n[base + DUPLICATE_RUN] + 1 : 1;
+    n[base + LAST_DUPLICATE] = sequence;
+    if (n[base + DUPLICATE_RUN] === RESTART_RUN) return restart(row, sequence);
+    n[base + DUPLICATES]++;
     return Arrival.duplicate;
   }
 
   /** The newest number again: a duplicate, unless the counter has never moved. */
-  #repeat(row: number): number {
-    if (this.#sinceStart[row] > 1) {
-      this.duplicates[row]++;
+  function repeat(row: number): number {
+    const base = row * ROW_DOUBLES;
+    if (n[base + SINCE_START] > 1) {
+      n[base + DUPLICATES]++;
       return Arrival.duplicate;
     }
-    this.#equalRun[row]++;
-    if (this.#equalRun[row] >= CONSTANT_AFTER) this.uncounted[row] = Uncounted.constant;
+    n[base + EQUAL_RUN]++;
+    if (n[base + EQUAL_RUN] >= CONSTANT_AFTER) n[base + UNCOUNTED] = Uncounted.constant;
     return Arrival.fresh;
   }
 
   /** Everything is fresh; a constant counter counts as soon as it moves, an erratic one when it has been orderly for long enough. */
-  #whileUncounted(row: number, sequence: number, span: number): number {
-    const ahead = (sequence - this.#highest[row] + span) % span;
-    this.#highest[row] = sequence;
-    if (this.uncounted[row] === Uncounted.constant) {
+  function whileUncounted(row: number, sequence: number, mask: number): number {
+    const base = row * ROW_DOUBLES;
+    const ahead = ((sequence - n[base + HIGHEST]) & mask) >>> 0;
+    n[base + HIGHEST] = sequence;
+    if (n[base + UNCOUNTED] === Uncounted.constant) {
       if (ahead === 0) return Arrival.fresh;
     } else {
-      this.#orderlyRun[row] = ahead > 0 && ahead <= CONFIRM_WITHIN ? this.#orderlyRun[row] + 1 : 0;
-      if (this.#orderlyRun[row] < ORDERLY_AFTER) return Arrival.fresh;
+      n[base + ORDERLY_RUN] = ahead > 0 && ahead <= CONFIRM_WITHIN ? n[base + ORDERLY_RUN] + 1 : 0;
+      if (n[base + ORDERLY_RUN] < ORDERLY_AFTER) return Arrival.fresh;
     }
-    this.uncounted[row] = Uncounted.no;
-    this.#disorder[row] = 0;
-    return this.#start(row, sequence);
+    n[base + UNCOUNTED] = Uncounted.no;
+    n[base + DISORDER] = 0;
+    return start(row, sequence);
   }
 
-  #mark(row: number, sequence: number): void {
+  function mark(row: number, sequence: number): void {
     const slot = sequence & (WINDOW - 1);
-    this.#seen[row * WINDOW_WORDS + (slot >>> 5)] |= 1 << (slot & 31);
+    seen[row * WINDOW_WORDS + (slot >>> 5)] |= 1 << (slot & 31);
   }
 
-  #unmark(row: number, sequence: number): void {
+  function unmark(row: number, sequence: number): void {
     const slot = sequence & (WINDOW - 1);
-    this.#seen[row * WINDOW_WORDS + (slot >>> 5)] &= ~(1 << (slot & 31));
+    seen[row * WINDOW_WORDS + (slot >>> 5)] &= ~(1 << (slot & 31));
   }
 
-  #isMarked(row: number, sequence: number): boolean {
+  function isMarked(row: number, sequence: number): boolean {
     const slot = sequence & (WINDOW - 1);
-    return (this.#seen[row * WINDOW_WORDS + (slot >>> 5)] & (1 << (slot & 31))) !== 0;
+    return (seen[row * WINDOW_WORDS + (slot >>> 5)] & (1 << (slot & 31))) !== 0;
   }
+
+  return observe;
 }

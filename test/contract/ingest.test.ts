@@ -6,13 +6,15 @@ import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { addressText } from '../../collector/address.ts';
 import { DgramIngest } from '../../collector/ingest/dgram.ts';
-import { SocketIngest } from '../../collector/ingest/socket.ts';
+import { receiveLoop } from '../../collector/ingest/receive-loop.ts';
+import { UdpSocket } from '../../collector/ingest/socket.ts';
 import type { UdpHandler, UdpIngest, UdpOptions } from '../../collector/ingest/udp.ts';
 import { sendSegmented } from '../support/segment-sender.ts';
 
 interface Got {
   bytes: Buffer;
   source: string;
+  waitedMs: number;
 }
 interface Opened {
   ingest: UdpIngest;
@@ -27,10 +29,12 @@ function collecting(onGot: (got: Got[]) => void): { got: Got[]; handler: UdpHand
   const got: Got[] = [];
   const handler = {
     arrive: () => undefined,
-    receive: (bytes: Uint8Array, start: number, end: number, source: Uint32Array) => {
-      got.push({ bytes: Buffer.from(bytes.subarray(start, end)), source: addressText(source, 0) });
+    receive: (b: DataView, start: number, end: number, source: Uint32Array, waitedMs: number) => {
+      const bytes = Buffer.from(Uint8Array.from({ length: end - start }, (_, i) => b.getUint8(start + i)));
+      got.push({ bytes, source: addressText(source, 0), waitedMs });
       onGot(got);
     },
+    settle: () => undefined,
   };
   return { got, handler };
 }
@@ -61,7 +65,7 @@ const openSocket: Open = async (options) => {
   const stop = new Int32Array(new SharedArrayBuffer(4));
   let wanted = Infinity;
   const { got, handler } = collecting((all) => void (all.length >= wanted && Atomics.store(stop, 0, 1)));
-  const ingest = await SocketIngest.open({ ...OPTIONS, ...options }, handler);
+  const [ingest] = await UdpSocket.open({ ...OPTIONS, ...options });
   return {
     ingest,
     take: async (count) => {
@@ -71,7 +75,8 @@ const openSocket: Open = async (options) => {
         workerData: stop,
       });
       await new Promise((resolve) => alarm.once('online', resolve));
-      ingest.run(stop);
+      await receiveLoop(ingest.fd, handler, stop);
+      ingest.close();
       await alarm.terminate();
       return got;
     },
@@ -153,7 +158,7 @@ describe.each([
 });
 
 it('the fast socket, blocked without a datagram, ends within a second of being told', async () => {
-  const ingest = await SocketIngest.open(OPTIONS, collecting(() => undefined).handler);
+  const [ingest] = await UdpSocket.open(OPTIONS);
   const stop = new Int32Array(new SharedArrayBuffer(4));
   const worker = new Worker('setTimeout(() => Atomics.store(require("worker_threads").workerData, 0, 1), 300)', {
     eval: true,
@@ -161,7 +166,8 @@ it('the fast socket, blocked without a datagram, ends within a second of being t
   });
   await new Promise((resolve) => worker.once('online', resolve));
   const startedAt = performance.now();
-  ingest.run(stop);
+  await receiveLoop(ingest.fd, collecting(() => undefined).handler, stop);
+  ingest.close();
   const took = performance.now() - startedAt;
   expect(took).toBeGreaterThan(250);
   expect(took).toBeLessThan(1300);

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { IngestSupervisor } from '../../collector/ingest-supervisor.ts';
-import type { IngestThreadData } from '../../collector/ingest-thread.ts';
+import { parseConfig } from '../../collector/config.ts';
+import type { SharedMemory } from '../../collector/shared-state.ts';
 import { until } from '../support/processes.ts';
 
 /** A thread that listens at once, says on which port it was told to, and dies after 200 ms, three times in all. */
@@ -14,8 +15,8 @@ function mortalThread(): string {
   writeFileSync(
     path,
     `import { parentPort, workerData } from 'node:worker_threads';
-     const life = new Int32Array(workerData.buffer);
-     parentPort.postMessage({ type: 'listening', port: workerData.ingest.port || 4711, receiveBufferBytes: 1 });
+     const life = new Int32Array(workerData.memory.buffer);
+     parentPort.postMessage({ type: 'listening', port: workerData.ingest.port, receiveBufferBytes: 1 });
      if (Atomics.add(life, 0, 1) < 3) setTimeout(() => { throw new Error('a bug'); }, 200);
      setInterval(() => { if (Atomics.load(workerData.stop, 0) !== 0) process.exit(0); }, 10);`,
   );
@@ -25,14 +26,21 @@ function mortalThread(): string {
 it('is started again, counted, and said', { timeout: 20_000 }, async () => {
   const said: string[] = [];
   const say = (message: string): void => void said.push(message);
-  const data = { ingest: { port: 0 }, buffer: new SharedArrayBuffer(8) } as unknown as IngestThreadData;
-  const supervisor = await IngestSupervisor.start(data, { notice: say, error: say }, mortalThread());
-  expect([supervisor.isUp, supervisor.port, supervisor.restarts]).toEqual([true, 4711, 0]);
+  const { ingest } = parseConfig('ingest: { address: 127.0.0.1, port: 0 }');
+  const memories = [{ buffer: new SharedArrayBuffer(8) } as unknown as SharedMemory];
+  const supervisor = await IngestSupervisor.start(
+    { memories, ingest, epochUnixMs: 0 },
+    { notice: say, error: say },
+    mortalThread(),
+  );
+  expect([supervisor.isUp, supervisor.restarts]).toEqual([true, 0]);
+  const { port } = supervisor;
   await until('its death', () => !supervisor.isUp);
   await until('three new starts', () => supervisor.restarts === 3 && supervisor.isUp);
-  expect(supervisor.port).toBe(4711);
-  expect(said[0]).toBe('the ingest thread ended (a bug): reports are lost until it listens again');
-  expect(said[1]).toBe('the ingest thread listens again on port 4711');
+  expect(said[0]).toBe(
+    'the ingest thread ended (a bug): reports wait, and are lost when the buffer is full, until it listens again',
+  );
+  expect(said[1]).toBe(`the ingest thread listens again on port ${port}`);
   await supervisor.stop();
   expect(supervisor.isUp).toBe(false);
   expect(supervisor.restarts).toBe(3);

@@ -10,6 +10,7 @@ import { parseConfig } from '../../collector/config.ts';
 import type { Incident } from '../../collector/event.ts';
 import { replayCapture, type Replayed } from '../../collector/replay.ts';
 import type { SharedState } from '../../collector/shared-state.ts';
+import { LATENCY_BOUNDS_NS } from '../../collector/memory/histogram.ts';
 import { noisyBackup } from '../../p4-int/fabric/scenario.ts';
 import { scenarioSettings, startTestCollector, type TestCollector } from '../support/collector.ts';
 import { fabricDatagrams, pcapOf } from '../support/fabric-datagrams.ts';
@@ -35,8 +36,8 @@ beforeAll(async () => {
     await new Promise<void>((resolve) => socket.send(bytes, collector.udpPort, '127.0.0.1', () => resolve()));
   }
   socket.close();
-  await until('the last datagram', () => collector.state.counters.datagramsReceived[0] >= datagrams.length);
-  await until('the last event', () => collector.diagnosis.incidents.list()[0]?.eventCount === 2);
+  await until('the last datagram', () => collector.lanes[0].state.counters.read().of('datagramsReceived') >= datagrams.length);
+  await until('the last event', () => collector.incidents.list()[0]?.eventCount === 2);
   await new Promise((resolve) => setTimeout(resolve, 100));
 });
 afterAll(async () => {
@@ -51,20 +52,21 @@ function timeless(incident: Incident): object {
 }
 
 function countsOf({ counters, queues, flows, nodes, sources }: SharedState): object {
+  const rows = queues.keys.usedRows();
   const table = (keys: { totals: Float64Array }): number[] => [...keys.totals];
   return {
-    reports: counters.reportsDecoded[0],
-    hops: counters.hopsDecoded[0],
-    duplicates: counters.duplicates[0],
+    reports: counters.read().of('reportsDecoded'),
+    hops: counters.read().of('hopsDecoded'),
+    duplicates: counters.read().of('duplicates'),
     tables: [queues.keys, flows.keys, nodes.keys].map(table),
-    congestedNs: [...queues.congestedNs].filter((ns) => ns > 0).sort((a, b) => a - b),
-    latencies: [...queues.latencyCounts],
-    lost: sources.expected.reduce((sum, n) => sum + n, 0) - sources.received.reduce((sum, n) => sum + n, 0),
+    congestedNs: rows.map((row) => queues.congestedNs(row)).filter((ns) => ns > 0),
+    latencies: rows.map((row) => LATENCY_BOUNDS_NS.map((_, bucket) => queues.latencyCount(row, bucket))),
+    missing: sources.keys.usedRows().map((row) => sources.expected(row) - sources.received(row)),
   };
 }
 
 it('finds the same incidents, with the same ids, events, culprits, victims and confidence', () => {
-  const live = collector.diagnosis.incidents.list().map(timeless);
+  const live = collector.incidents.list().map(timeless);
   expect(live).toHaveLength(1);
   expect(replayed.diagnosis.incidents.list().map(timeless)).toEqual(live);
   expect(replayed.diagnosis.incidents.list()[0].events).toHaveLength(2);
@@ -72,7 +74,7 @@ it('finds the same incidents, with the same ids, events, culprits, victims and c
 
 it('leaves the same counts in every table', () => {
   expect(replayed.fault).toBeUndefined();
-  expect(countsOf(replayed.state)).toEqual(countsOf(collector.state));
+  expect(countsOf(replayed.state)).toEqual(countsOf(collector.lanes[0].state));
 });
 
 it('places the congestion where the capture has it', () => {

@@ -105,8 +105,9 @@ describe('what is away', () => {
       return metricOf(text, 'hopscope_sink_points_total{sink="influx",result="dropped"}') > 50;
     });
     await fabric.stop();
-    expect(collector.state.counters.reportsDecoded[0]).toBeGreaterThan(10_000);
-    expect(collector.state.sources.lost.reduce((sum, n) => sum + n, 0)).toBe(0);
+    expect(collector.lanes[0].state.counters.read().of('reportsDecoded')).toBeGreaterThan(10_000);
+    const { sources } = collector.lanes[0].state;
+    expect(sources.keys.usedRows().map((row) => sources.lost(row))).toEqual(sources.keys.usedRows().map(() => 0));
     expect(collector.said.filter((line) => line.startsWith('InfluxDB'))).toEqual([
       expect.stringMatching(/does not take points \(.*ECONNREFUSED.*\); keeping the newest and retrying$/),
     ]);

@@ -3,9 +3,10 @@
 
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../collector/config.ts';
-import { Pipeline } from '../../collector/pipeline.ts';
-import { capacityOf, SharedState, thresholdsOf } from '../../collector/shared-state.ts';
-import { SourceDirectory } from '../../collector/source-directory.ts';
+import { Admission } from '../../collector/admission.ts';
+import { viewOf } from '../../collector/decode/bytes.ts';
+import { pipelineOver } from '../../collector/pipeline.ts';
+import { capacityOf, HashSecret, SharedState, thresholdsOf } from '../../collector/shared-state.ts';
 import { noisyBackup } from '../../p4-int/fabric/scenario.ts';
 import { fabricDatagrams } from '../support/fabric-datagrams.ts';
 import { vectorBytes } from '../support/fixtures.ts';
@@ -13,22 +14,25 @@ import { vectorBytes } from '../support/fixtures.ts';
 /** Octets of heap that the pipeline takes per datagram over and over, in the leanest of several runs; and reports per datagram. */
 function heapPerDatagram(datagrams: Buffer[]): { octets: number; reports: number } {
   const config = parseConfig('ingest: { sources: [{ addresses: [10.0.0.0/8], occupancyUnit: bytes, portRate: 10G }] }');
-  const state = new SharedState(capacityOf(config), thresholdsOf(config));
-  const pipeline = new Pipeline(state);
-  const source = new SourceDirectory(config.ingest.sources).sourceOfText('10.0.0.1');
+  const state = SharedState.allocate(capacityOf(config), thresholdsOf(config), HashSecret.fixed());
+  const pipeline = pipelineOver(state, new Admission(state.exporters, config.ingest));
+  const source = Uint32Array.of(0, 0, 0xffff, 0x0a000001);
+  const views = datagrams.map(viewOf);
   const nowNs = Float64Array.of(1e9);
   let sequence = 0;
   const turn = (): void => {
-    for (const bytes of datagrams) {
+    for (let i = 0; i < datagrams.length; i++) {
+      const bytes = datagrams[i];
       if (bytes[0] >>> 4 === 2) bytes.writeUInt32BE(((2 << 28) | (sequence++ & 0x3fffff)) >>> 0, 0);
       nowNs[0] += 1000;
-      pipeline.receive(bytes, 0, bytes.length, source, 32_766, nowNs[0]);
+      pipeline.arrive(nowNs[0]);
+      pipeline.receive(views[i], 0, bytes.length, source, 32_766, 0);
+      pipeline.settle();
     }
   };
   const turns = Math.ceil(40_000 / datagrams.length);
   for (let i = 0; i < 4 * turns; i++) turn();
-  const { reportsDecoded } = state.counters;
-  const reportsBefore = reportsDecoded[0];
+  const reportsBefore = state.counters.read().of('reportsDecoded');
   let octets = Infinity;
   const runs = 8;
   for (let run = 0; run < runs; run++) {
@@ -38,7 +42,7 @@ function heapPerDatagram(datagrams: Buffer[]): { octets: number; reports: number
     // A collection in between makes a run say nothing.
     if (grown >= 0) octets = Math.min(octets, grown / (turns * datagrams.length));
   }
-  return { octets, reports: (reportsDecoded[0] - reportsBefore) / (runs * turns * datagrams.length) };
+  return { octets, reports: (state.counters.read().of('reportsDecoded') - reportsBefore) / (runs * turns * datagrams.length) };
 }
 
 describe('heap per datagram', () => {

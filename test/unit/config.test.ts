@@ -19,7 +19,7 @@ function problemsOf(text: string): readonly string[] {
 describe('defaults', () => {
   it('serve without any text, bind HTTP to loopback, and are frozen', () => {
     const config = parseConfig('');
-    expect(config.http).toEqual({ address: '127.0.0.1', port: 9733 });
+    expect(config.http).toMatchObject({ address: '127.0.0.1', port: 9733 });
     expect(config.ingest.port).toBe(32_766);
     expect(config.congestion.openWait).toBe(50_000);
     expect(Object.isFrozen(config)).toBe(true);

@@ -3,10 +3,11 @@
 import { expect, it } from 'vitest';
 import { readCapture } from '../../../collector/ingest/capture.ts';
 import { datagramOf } from '../../../collector/ingest/frame.ts';
-import { decodeDatagram } from '../../../collector/decode/decoder.ts';
+import { viewOf } from '../../../collector/decode/bytes.ts';
+import { MAX_HOPS_PER_DATAGRAM } from '../../../collector/decode/outcome.ts';
 import { IDENTITY_PROFILE } from '../../../collector/decode/profile.ts';
 import { randomStream } from '../../../p4-int/fabric/random.ts';
-import { batch, outcome } from '../../support/decoding.ts';
+import { batch, decodeDatagram, outcome } from '../../support/decoding.ts';
 import { capturePath, VECTORS } from '../../support/fixtures.ts';
 
 const INPUTS = 200_000;
@@ -39,7 +40,7 @@ function violation(length: number): string | undefined {
     hops += reports.hopCount[report];
   }
   if (hops !== batch.length) return 'a hop belongs to no report';
-  if (batch.length > batch.capacity) return 'more hops than the batch holds';
+  if (batch.length > MAX_HOPS_PER_DATAGRAM) return 'more hops than the batch holds';
   for (let hop = 0; hop < batch.length; hop++) if (batch.report[hop] >= reports.length) return 'a hop names no report';
   return undefined;
 }
@@ -60,7 +61,7 @@ it(`${INPUTS} mutated datagrams (seed ${SEED})`, { timeout: 120_000 }, () => {
       bytes[guard + pick(length)] = random() < 0.5 ? [0, 1, 0x7f, 0x80, 0xfe, 0xff][pick(6)] : pick(256);
     }
     batch.clear();
-    decodeDatagram(bytes, guard, guard + length, { ...IDENTITY_PROFILE, strict: (i & 1) === 1 }, batch, outcome);
+    decodeDatagram(viewOf(bytes), guard, guard + length, { ...IDENTITY_PROFILE, strict: (i & 1) === 1 });
     if (outcome.rejected === 0) accepted++;
     const wrong = violation(length);
     if (wrong !== undefined) {
@@ -74,7 +75,7 @@ it('every prefix of every vector and capture gives a result', () => {
   for (const base of seeds()) {
     for (let length = 0; length <= base.length; length++) {
       batch.clear();
-      decodeDatagram(base, 0, length, IDENTITY_PROFILE, batch, outcome);
+      decodeDatagram(viewOf(base), 0, length, IDENTITY_PROFILE);
       expect(violation(length)).toBeUndefined();
     }
   }
@@ -86,7 +87,7 @@ it('reads nothing behind the end of the datagram', () => {
       const bytes = new Uint8Array(base.length + 128).fill(filler);
       bytes.set(base);
       batch.clear();
-      decodeDatagram(bytes, 0, base.length, IDENTITY_PROFILE, batch, outcome);
+      decodeDatagram(viewOf(bytes), 0, base.length, IDENTITY_PROFILE);
       const r = batch.reports;
       return JSON.stringify([
         outcome.rejected,

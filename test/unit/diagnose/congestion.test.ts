@@ -59,7 +59,7 @@ beforeEach(() => {
       sharesPort: () => false,
       nodeOffsetNs: () => 0,
       deviceTimeNs: (_row, nodeNs) => BigInt(nodeNs),
-      flowAt: () => ({ addresses: new Uint32Array(8), sourcePort: 1, destinationPort: 2, protocol: 17, vni: undefined }),
+      flowAt: () => ({ words: new Uint32Array(8) }),
       ownerAt: (_words, offset) => workload(offset === 0 ? 'sender' : 'receiver'),
       reportLossOf: () => 0,
       iso: (ns) => `t${ns}`,

@@ -5,8 +5,9 @@ import { describe, expect, it } from 'vitest';
 import { Arena, measure } from '../../../collector/memory/arena.ts';
 import { ArrivalPool } from '../../../collector/memory/arrivals.ts';
 import { LATENCY_BOUNDS_NS, LATENCY_BUCKETS, latencyBucket } from '../../../collector/memory/histogram.ts';
-import { KeyTable } from '../../../collector/memory/key-table.ts';
+import { KeyTable, rowLayout } from '../../../collector/memory/key-table.ts';
 import { Ring } from '../../../collector/memory/ring.ts';
+import { FIXED_SECRET } from '../../support/hops.ts';
 
 /** Builds a part over memory of its own size, as SharedState does. */
 function over<T>(build: (arena: Arena) => T): T {
@@ -14,11 +15,12 @@ function over<T>(build: (arena: Arena) => T): T {
 }
 
 describe('KeyTable', () => {
-  const table = (capacity: number, idleNs = Infinity): KeyTable => over((arena) => new KeyTable(arena, capacity, 2, idleNs));
+  const table = (capacity: number, idleNs = Infinity): KeyTable =>
+    over((arena) => new KeyTable(arena, capacity, rowLayout(2, 0), idleNs, FIXED_SECRET));
   const rowOf = (keys: KeyTable, a: number, b: number, nowNs = 0): number => {
     keys.wanted[0] = a;
     keys.wanted[1] = b;
-    return keys.rowOf(nowNs);
+    return keys.rowOfWanted(nowNs);
   };
 
   it('gives each key one row for good while there is room, whatever the order (against a Map)', () => {
@@ -58,13 +60,13 @@ describe('KeyTable', () => {
           const row = rowOf(keys, key, 7, i);
           if (row === 0) return;
           const before = rows.get(row);
-          const generation = keys.generation[row];
+          const generation = keys.generationOf(row);
           expect(generation & 1).toBe(0);
           if (before?.key === key) expect([keys.isNew, generation]).toEqual([false, before.generation]);
           else expect([keys.isNew, generation]).toEqual([true, (before?.generation ?? 0) + 2]);
           for (const [otherRow, other] of rows) if (other.key === key && otherRow !== row) rows.delete(otherRow);
           rows.set(row, { key, generation });
-          expect(keys.keys[row * 2]).toBe(key);
+          expect(keys.keyWord(row, 0)).toBe(key);
         });
         expect(keys.totals[0]).toBeLessThanOrEqual(16);
       }),

@@ -1,22 +1,27 @@
 // Node time: 64-bit stamps keep their nanoseconds, 32-bit ones unwrap, a step of the device clock never runs time far backwards.
 
 import { describe, expect, it } from 'vitest';
+import { nodeRowOfTag } from '../../../collector/hop.ts';
 import { Arena, measure } from '../../../collector/memory/arena.ts';
-import { NodeTable } from '../../../collector/observe/clock.ts';
-import { batchOf } from '../../support/hops.ts';
+import { clockStage, NodeTable } from '../../../collector/observe/clock.ts';
+import { fill, FIXED_SECRET, smallBatch } from '../../support/hops.ts';
 
 const WRAP_NS = 2 ** 32;
 const ROW = 1;
 
-function table(): NodeTable {
-  const build = (arena: Arena): NodeTable => new NodeTable(arena, 1);
-  return build(new Arena(new SharedArrayBuffer(measure((arena) => void build(arena)))));
+/** A table of nodes with its stage and the batch that it works on. */
+function table(capacity = 1) {
+  const build = (arena: Arena): NodeTable => new NodeTable(arena, capacity, FIXED_SECRET);
+  const nodes = build(new Arena(new SharedArrayBuffer(measure((arena) => void build(arena)))));
+  const batch = smallBatch();
+  return { nodes, batch, observe: clockStage(nodes, batch) };
 }
+type Table = ReturnType<typeof table>;
 
 /** Feeds one ingress stamp that arrives at `nowNs`; returns the enqueue time that the hop was given. */
-function feed(t: NodeTable, stampNs: bigint, nowNs: number, wrapNs = 0): number {
-  const batch = batchOf({ nodeId: 7, ingressTimestampNs: stampNs, timestampWrapNs: wrapNs });
-  t.observe(batch, 99, nowNs);
+function feed({ batch, observe }: Table, stampNs: bigint, nowNs: number, wrapNs = 0): number {
+  fill(batch, { nodeId: 7, ingressTimestampNs: stampNs, timestampWrapNs: wrapNs }, nowNs);
+  observe();
   return batch.enqueueNodeNs[0];
 }
 
@@ -33,7 +38,7 @@ describe('64-bit stamps', () => {
     const t = table();
     const at = feed(t, 1_000_000n, 500_000);
     feed(t, 2_000_000n, 1_450_000);
-    expect(at + t.offsetNs[ROW]).toBe(450_000);
+    expect(at + t.nodes.offsetNs(ROW)).toBe(450_000);
   });
 
   it('of a clock that was set count as a step, and time goes on', () => {
@@ -41,11 +46,11 @@ describe('64-bit stamps', () => {
     const before = feed(t, 1_000_000_000_000n, 1e9);
     // One stamp alone is not believed, but its report is placed where it arrived.
     expect(feed(t, 5n, 2e9) - before).toBe(1e9);
-    expect(t.clockSteps[ROW]).toBe(0);
+    expect(t.nodes.clockSteps(ROW)).toBe(0);
     expect(feed(t, 1_000_000_005n, 3e9) - before).toBe(2e9);
-    expect(t.clockSteps[ROW]).toBe(1);
+    expect(t.nodes.clockSteps(ROW)).toBe(1);
     expect(feed(t, 2_000_000_005n, 4e9) - before).toBe(3e9);
-    expect(t.clockSteps[ROW]).toBe(1);
+    expect(t.nodes.clockSteps(ROW)).toBe(1);
   });
 
   it.each([
@@ -56,7 +61,7 @@ describe('64-bit stamps', () => {
     const first = feed(t, 100_000_000_000n, 1e9);
     feed(t, 100_000_000_000n + off, 1e9 + 1000);
     expect(feed(t, 100_000_002_000n, 1e9 + 2000) - first).toBe(2000);
-    expect(t.clockSteps[ROW]).toBe(0);
+    expect(t.nodes.clockSteps(ROW)).toBe(0);
   });
 });
 
@@ -72,7 +77,7 @@ describe('32-bit stamps', () => {
       const at = feed(t, trueNs % BigInt(WRAP_NS), nowNs, WRAP_NS);
       expect(at - first).toBe(Number(trueNs - 4_000_000_000n));
     }
-    expect(t.clockSteps[ROW]).toBe(0);
+    expect(t.nodes.clockSteps(ROW)).toBe(0);
   });
 
   it('of a late report lie before the newest', () => {
@@ -84,18 +89,18 @@ describe('32-bit stamps', () => {
 
 it('without stamps the arrival of the report stands for the packet', () => {
   const t = table();
-  const batch = batchOf({ nodeId: 7, hopLatencyNs: 5 });
-  t.observe(batch, 99, 3e9);
-  expect(batch.enqueueNodeNs[0] + t.offsetNs[ROW]).toBe(3e9);
+  fill(t.batch, { nodeId: 7, hopLatencyNs: 5 }, 3e9);
+  t.observe();
+  expect(t.batch.enqueueNodeNs[0] + t.nodes.offsetNs(ROW)).toBe(3e9);
 });
 
 it('a report without a node id is told apart by its source', () => {
-  const build = (arena: Arena): NodeTable => new NodeTable(arena, 16);
-  const t = build(new Arena(new SharedArrayBuffer(measure((arena) => void build(arena)))));
+  const t = table(16);
   const rows = [1, 2, 1].map((sourceKey) => {
-    const batch = batchOf({ ingressTimestampNs: 5n });
-    t.observe(batch, sourceKey, 1e9);
-    return batch.nodeRow[0];
+    fill(t.batch, { ingressTimestampNs: 5n }, 1e9);
+    t.batch.datagrams.sourceKey[0] = sourceKey;
+    t.observe();
+    return nodeRowOfTag(t.batch.nodeTag[0]);
   });
   expect(rows[0]).toBe(rows[2]);
   expect(rows[0]).not.toBe(rows[1]);

@@ -6,8 +6,8 @@ import { ReportFlag } from '../../../collector/hop.ts';
 import { Arena, measure } from '../../../collector/memory/arena.ts';
 import { ArrivalPool } from '../../../collector/memory/arrivals.ts';
 import { Ring } from '../../../collector/memory/ring.ts';
-import { QueueTable } from '../../../collector/observe/queue.ts';
-import { batchOf, type HandMadeHop } from '../../support/hops.ts';
+import { queueStage, QueueTable } from '../../../collector/observe/queue.ts';
+import { fill, FIXED_SECRET, smallBatch, type HandMadeHop } from '../../support/hops.ts';
 
 const THRESHOLDS = { openWaitNs: 50_000, closeWaitNs: 25_000, floorWaitNs: 5_000, maxBuildUpNs: 500_000, timeoutAfterNs: 60e9 };
 const BASE_NS = 1_000;
@@ -15,26 +15,23 @@ const BASE_NS = 1_000;
 function build(arena: Arena) {
   const arrivals = new ArrivalPool(arena, 2, 64, 17, { looseNs: 10e6, pinnedNs: 60e9 });
   const edges = new Ring(arena, 16, EDGE_WIDTH);
-  return { arrivals, edges, queues: new QueueTable(arena, 16, THRESHOLDS, arrivals, edges) };
+  return { arrivals, edges, queues: new QueueTable(arena, 16, FIXED_SECRET, arrivals) };
 }
 
+const batch = smallBatch();
 let parts: ReturnType<typeof build>;
+let observeQueue: () => void;
 beforeEach(() => {
   parts = build(new Arena(new SharedArrayBuffer(measure((arena) => void build(arena)))));
+  observeQueue = queueStage(parts.queues, batch, THRESHOLDS, parts.arrivals, parts.edges);
   // The latency of an empty queue is learned from the least that was seen.
   observe({ atNs: 1, waitNs: 0 });
 });
 
 function observe({ atNs, waitNs, ...hop }: HandMadeHop & { atNs: number; waitNs: number }): void {
-  const batch = batchOf({
-    nodeId: 7,
-    nodeRow: 1,
-    egressInterfaceId: 3,
-    hopLatencyNs: BASE_NS + waitNs,
-    enqueueNodeNs: atNs,
-    ...hop,
-  });
-  parts.queues.observe(batch, atNs);
+  const whole = { nodeId: 7, nodeTag: 1, egressInterfaceId: 3, hopLatencyNs: BASE_NS + waitNs, enqueueNodeNs: atNs, ...hop };
+  fill(batch, whole, atNs);
+  observeQueue();
 }
 
 function edges(): Float64Array[] {
@@ -77,9 +74,9 @@ it('silence closes nothing: 59 s later the event is still open', () => {
   observe({ atNs: 10_000, waitNs: 60_000 });
   observe({ atNs: 59e9, waitNs: 60_000 });
   expect(kinds()).toEqual([EdgeKind.opened, EdgeKind.grew]);
-  expect(parts.queues.open.includes(1)).toBe(true);
+  expect(parts.queues.isOpen(1)).toBe(true);
   // Nor does silence count as congested time, beyond what the queue needed to drain.
-  expect(Math.max(...parts.queues.congestedNs)).toBe(60_000);
+  expect(parts.queues.congestedNs(1)).toBe(60_000);
 });
 
 it('congestion that comes back after the timeout is another event', () => {
@@ -101,7 +98,7 @@ it('tells of an event again after 1, 5 and 100 ms; how it stands later can be lo
   observe({ atNs: 2_100e6, waitNs: 100_000 });
   expect(kinds()).toEqual([]);
   const now = new Float64Array(EDGE_WIDTH);
-  parts.queues.describe(parts.queues.open.indexOf(1), now);
+  parts.queues.describeNow(1, now);
   expect([now[Edge.peakWaitNs], now[Edge.lastNodeNs], now[Edge.reports]]).toEqual([100_000, 2_100e6, 10]);
 });
 
@@ -204,7 +201,7 @@ it('a queue that stands for an hour does not become its own normal', () => {
 it('drop reports count and neither open nor close', () => {
   observe({ atNs: 10_000, waitNs: 90_000, flags: ReportFlag.dropped });
   expect(kinds()).toEqual([]);
-  expect(Math.max(...parts.queues.dropReports)).toBe(1);
+  expect(parts.queues.dropReports(1)).toBe(1);
 });
 
 it('queues beyond the bound share row 0, which opens nothing', () => {

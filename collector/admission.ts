@@ -1,0 +1,83 @@
+// Whose datagrams are decoded, and how: the allow-list, the rate limit, and the profile that the configuration gives an address.
+// Made once per address, then reused: the packet path compares four words.
+
+import { AddressSet } from './address-set.ts';
+import type { Config } from './config.ts';
+import { IDENTITY_PROFILE, type SourceProfile } from './decode/profile.ts';
+import type { ExporterTable } from './observe/exporter.ts';
+
+type IngestConfig = Pick<Config['ingest'], 'sources' | 'allow' | 'maxRatePerSource'>;
+type SourceConfig = Config['ingest']['sources'][number];
+
+/** An exporter as the packet path knows it. */
+export interface Source {
+  /** Row in the exporter table; 0 when there is no room. */
+  readonly row: number;
+  /** Address as four words. */
+  readonly words: Uint32Array;
+  /** Stands for the address where a report carries no node id; never 0. */
+  readonly key: number;
+  readonly profile: SourceProfile;
+}
+
+/** Stands for the address in four words where a report carries no node id; never 0. */
+export function sourceKeyOf(words: Uint32Array, at: number): number {
+  return (words[at] ^ words[at + 1] ^ words[at + 2] ^ words[at + 3]) >>> 0 || 1;
+}
+
+export class Admission {
+  /** Datagrams per second and sender; Infinity when there is no limit. */
+  readonly maxRatePerSource: number;
+  readonly #exporters: ExporterTable;
+  readonly #allowed: AddressSet;
+  readonly #rules: { addresses: AddressSet; profile: SourceProfile }[];
+  /** By row of the exporter table. */
+  readonly #known: (Source | undefined)[] = [];
+  #last: Source | undefined;
+
+  constructor(exporters: ExporterTable, config: IngestConfig) {
+    this.#exporters = exporters;
+    this.maxRatePerSource = config.maxRatePerSource ?? Infinity;
+    this.#allowed = new AddressSet(config.allow);
+    this.#rules = config.sources.map((entry) => ({ addresses: new AddressSet(entry.addresses), profile: profileOf(entry) }));
+  }
+
+  /**
+   * The source with this address, or undefined when it is not admitted. `arrivalNs[0]` is the
+   * collector's time. Allocates only for an address that is new.
+   */
+  sourceOf(words: Uint32Array, arrivalNs: Float64Array): Source | undefined {
+    const last = this.#last;
+    return last !== undefined && isSame(last.words, words) ? last : this.#lookUp(words, arrivalNs[0]);
+  }
+
+  #lookUp(words: Uint32Array, nowNs: number): Source | undefined {
+    const { keys } = this.#exporters;
+    keys.wanted.set(words);
+    if (keys.find() === 0 && this.#allowed.length > 0 && !this.#allowed.has(words, 0)) return undefined;
+    const row = this.#exporters.rowOf(words, nowNs);
+    const known = row === 0 || keys.isNew ? undefined : this.#known[row];
+    if (known !== undefined) return (this.#last = known);
+    const own = words.slice();
+    const profile = this.#rules.find((rule) => rule.addresses.has(own, 0))?.profile ?? IDENTITY_PROFILE;
+    const source: Source = { row, words: own, key: sourceKeyOf(own, 0), profile };
+    this.#known[row] = source;
+    return (this.#last = source);
+  }
+}
+
+function isSame(a: Uint32Array, b: Uint32Array): boolean {
+  return a[3] === b[3] && a[2] === b[2] && a[1] === b[1] && a[0] === b[0];
+}
+
+function profileOf(entry: SourceConfig): SourceProfile {
+  return {
+    timestampUnitNs: entry.timestampUnit === 'us' ? 1000 : 1,
+    occupancyUnitBytes: entry.occupancyUnit === 'unknown' ? 0 : entry.occupancyUnit === 'bytes' ? 1 : entry.occupancyUnitBytes!,
+    portBytesPerNs: entry.portRate ?? 0,
+    emptyLatencyNs: entry.emptyLatency ?? Infinity,
+    intDscp: entry.intDscp,
+    intUdpPort: entry.intUdpPort,
+    strict: entry.strict,
+  };
+}

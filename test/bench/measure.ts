@@ -1,0 +1,60 @@
+// What a benchmark says, and how a table of it looks.
+
+/** One figure: the median of its rounds and how far they spread (half the distance between the quartiles over the median). */
+export interface Measure {
+  name: string;
+  value: number;
+  unit: string;
+  spread: number;
+  /** What it should be, as a sentence; and whether it is. */
+  goal?: { text: string; isReached: boolean };
+}
+
+/** A group of figures that are measured together. */
+export interface Family {
+  /** Names of its figures. */
+  names: readonly string[];
+  /** Measures those that `wanted` is true for; `say` tells what is going on, or what could not be compared. */
+  run(wanted: (name: string) => boolean, say: (text: string) => void): Promise<Measure[]>;
+}
+
+export function atLeast(value: number, goal: number, text: string): Measure['goal'] {
+  return { text: `≥ ${text}`, isReached: value >= goal };
+}
+
+export function atMost(value: number, goal: number, text: string): Measure['goal'] {
+  return { text: `≤ ${text}`, isReached: value <= goal };
+}
+
+/** A figure out of the rounds that it was measured in. */
+export function measureOf(
+  name: string,
+  unit: string,
+  rounds: readonly number[],
+  goalOf?: (value: number) => Measure['goal'],
+): Measure {
+  const sorted = rounds.toSorted((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.round((sorted.length - 1) * share)];
+  const value = at(0.5);
+  const spread = value === 0 ? 0 : (at(0.75) - at(0.25)) / 2 / Math.abs(value);
+  const goal = goalOf?.(value);
+  return { name, value, unit, spread, ...(goal === undefined ? {} : { goal }) };
+}
+
+/** A number with three or four digits that matter, and M for a million. */
+export function short(value: number): string {
+  const magnitude = Math.abs(value);
+  if (magnitude >= 1e6) return `${(value / 1e6).toFixed(2)} M`;
+  if (magnitude >= 10_000) return `${(value / 1e3).toFixed(1)} k`;
+  if (magnitude >= 100 || Number.isInteger(value)) return value.toFixed(0);
+  return value.toFixed(magnitude >= 10 ? 1 : 2);
+}
+
+/** The figures as a Markdown table. */
+export function tableOf(measures: readonly Measure[]): string {
+  const rows = measures.map(({ name, value, unit, spread, goal }) => {
+    const judged = goal === undefined ? 'published' : `${goal.text} ${goal.isReached ? '✓' : '✗'}`;
+    return `| \`${name}\` | ${short(value)} | ${unit} | ${(spread * 100).toFixed(0)} % | ${judged} |`;
+  });
+  return ['| measure | median | unit | spread | goal |', '| --- | --- | --- | --- | --- |', ...rows].join('\n');
+}
