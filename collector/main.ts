@@ -199,7 +199,10 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
       for (const { peaks } of lanes) peaks.advance(Date.now());
       remediation.advance(nowNs(), incidents.list());
     }, SLOW_MS);
+    let isStopped = false;
+    for (const diagnosis of diagnoses) void followEdges(diagnosis, nowNs, () => isStopped);
     stops.push(() => {
+      isStopped = true;
       clearInterval(fast);
       clearInterval(slow);
     });
@@ -216,6 +219,17 @@ function pairs(counts: ReadonlyMap<string, number>, second: string) {
     const at = key.lastIndexOf('/');
     return { labels: { endpoint: key.slice(0, at), [second]: key.slice(at + 1) }, value };
   });
+}
+
+/** Looks at edges as soon as they come; the timer is for what comes of silence. */
+async function followEdges(diagnosis: Diagnosis, nowNs: () => number, isStopped: () => boolean): Promise<void> {
+  for (;;) {
+    await diagnosis.state.edges.filled();
+    if (isStopped()) return;
+    diagnosis.poll(nowNs());
+    // Others have their turn: a storm of edges must not starve the scrapes.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 /** The queue of an incident as it is now, or undefined when it has not been heard of lately. */

@@ -31,7 +31,15 @@ export class Ring {
     }
     this.#records.set(record, ((written >>> 0) % this.capacity) * this.width);
     Atomics.store(this.#marks, 0, (written + 1) | 0);
+    Atomics.notify(this.#marks, 0);
     return true;
+  }
+
+  /** Resolves when there is something to pop. For the calm thread; it does not keep a process alive. */
+  async filled(): Promise<void> {
+    const written = Atomics.load(this.#marks, 0);
+    if (written !== Atomics.load(this.#marks, 1)) return;
+    await Atomics.waitAsync(this.#marks, 0, written).value;
   }
 
   /** Copies the oldest record into `record`; false when there is none. */

@@ -1,9 +1,12 @@
 // `npm run bench`: measures, prints a table, and JSON with --json. `npm run bench -- NAME...` runs the figures whose names begin so.
 
+import { ingestFamily } from './ingest.ts';
 import { observeFamily } from './observe.ts';
+import { processFamily } from './process.ts';
+import { vethFamily } from './veth.ts';
 import { tableOf, type Family, type Measure } from './measure.ts';
 
-const FAMILIES: readonly Family[] = [observeFamily];
+const FAMILIES: readonly Family[] = [observeFamily, ingestFamily, vethFamily, processFamily];
 
 const args = process.argv.slice(2);
 const names = args.filter((arg) => !arg.startsWith('--'));

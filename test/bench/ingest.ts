@@ -1,0 +1,173 @@
+// What receiving costs, from the socket to the shared tables, in the whole collector as a user runs it.
+// cpu-ratio: processor time of the ingest thread per datagram, over that of a sink in C plus that of decode and observe in memory; rounds
+// alternate. vs-dgram: the rate without loss against that of Node's own socket, same sender. Rates on loopback say as much about the sender.
+
+import { startCollectorProcess, type CollectorProcess } from './collector-process.ts';
+import { runChild } from './child.ts';
+import { atLeast, atMost, measureOf, type Family, type Measure } from './measure.ts';
+import { compileNative, type Load, type Native } from './native.ts';
+import type { ObserveResult } from './observe.ts';
+
+const ROUNDS = 5;
+const ROUND_SECONDS = 0.4;
+const SEARCH_TRIALS = 5;
+const SEARCHES = 3;
+export const SEGMENTS = 40;
+const FLOWS = { '1k': 1_000, '100k': 100_000 } as const;
+/** A trial without loss must be longer than twenty buffers; one holds about 10,000 plain datagrams of 128 octets. */
+const TRIAL_DATAGRAMS = { plain: 200_000, coalesced: 1_600_000 };
+const GOALS = { plain: [4, '4'], coalesced: [10, '10'] } as const;
+
+export const ingestFamily: Family = {
+  names: [
+    'ingest.plain.cpu-ratio',
+    'ingest.coalesced.cpu-ratio.1k',
+    'ingest.coalesced.cpu-ratio.100k',
+    'ingest.plain.vs-dgram',
+    'ingest.coalesced.vs-dgram',
+    'ingest.plain.loss-free-rate',
+    'ingest.coalesced.loss-free-rate',
+    'ingest.dgram.loss-free-rate',
+  ],
+  async run(wanted, say) {
+    const native = compileNative();
+    if (native === undefined) {
+      say('bench: there is no C compiler (cc): receiving cannot be compared');
+      return [];
+    }
+    try {
+      const measures: Measure[] = [];
+      const collector = await startCollectorProcess({ limits: { flows: 131_072 } });
+      try {
+        await warmUp(native, collector);
+        for (const [name, segments, flows] of [
+          ['ingest.plain.cpu-ratio', 1, FLOWS['1k']],
+          ['ingest.coalesced.cpu-ratio.1k', SEGMENTS, FLOWS['1k']],
+          ['ingest.coalesced.cpu-ratio.100k', SEGMENTS, FLOWS['100k']],
+        ] as const) {
+          if (!wanted(name)) continue;
+          const ratios = await cpuRatios(native, collector, segments, flows, say);
+          measures.push(measureOf(name, 'ratio', ratios, (v) => atMost(v, 1.15, '1.15')));
+        }
+        for (const kind of ['plain', 'coalesced'] as const) {
+          const isWanted = wanted(`ingest.${kind}.vs-dgram`) || wanted(`ingest.${kind}.loss-free-rate`);
+          if (!isWanted) continue;
+          measures.push(...(await rates(native, collector, kind, wanted)));
+        }
+      } finally {
+        await collector.stop();
+      }
+      return measures;
+    } finally {
+      native.dispose();
+    }
+  },
+};
+
+/** Enough for V8 to have compiled everything, and for all flows to be known. */
+export async function warmUp(
+  native: Native,
+  collector: CollectorProcess,
+  where: Pick<Load, 'address' | 'namespace'> = {},
+): Promise<void> {
+  await native.send({ ...where, port: collector.port, seconds: 1.2, rate: 300_000, segments: SEGMENTS, flows: FLOWS['1k'] });
+  await collector.settled();
+}
+
+async function cpuRatios(
+  native: Native,
+  collector: CollectorProcess,
+  segments: number,
+  flows: number,
+  say: (text: string) => void,
+): Promise<number[]> {
+  // In memory the datagrams hold one postcard each, as those that are sent.
+  const inMemory = await runChild<ObserveResult>('observe-child.ts', [1, flows]);
+  const observeNs = 1e9 / inMemory.hopsPerSecond.toSorted((a, b) => a - b)[inMemory.hopsPerSecond.length >> 1];
+  const load = { seconds: ROUND_SECONDS, rate: 0, segments, flows };
+  const ratios: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const sink = await native.sink(ROUND_SECONDS + 0.2);
+    await native.send({ ...load, port: sink.port });
+    const floor = await sink.result;
+    const before = { cpuNs: collector.ingestCpuNs(), received: (await collector.accounting()).datagrams.received };
+    await native.send({ ...load, port: collector.port });
+    const { datagrams } = await collector.settled();
+    const oursNs = (collector.ingestCpuNs() - before.cpuNs) / (datagrams.received - before.received);
+    const sinkNs = floor.cpuNs / floor.received;
+    ratios.push(oursNs / (sinkNs + observeNs));
+    say(
+      `  ${segments} a send, ${flows} flows: ours ${oursNs.toFixed(0)} ns, sink ${sinkNs.toFixed(0)} + in memory ${observeNs.toFixed(0)} ns`,
+    );
+  }
+  return ratios;
+}
+
+async function rates(
+  native: Native,
+  collector: CollectorProcess,
+  kind: 'plain' | 'coalesced',
+  wanted: (name: string) => boolean,
+): Promise<Measure[]> {
+  const segments = kind === 'plain' ? 1 : SEGMENTS;
+  const load = { segments, flows: FLOWS['1k'] };
+  const ours = await lossFreeRates(native, collector, load, TRIAL_DATAGRAMS[kind]);
+  const measures: Measure[] = [];
+  if (wanted(`ingest.${kind}.loss-free-rate`)) measures.push(measureOf(`ingest.${kind}.loss-free-rate`, 'datagrams/s', ours));
+  const isDgramWanted = kind === 'plain' && wanted('ingest.dgram.loss-free-rate');
+  if (!wanted(`ingest.${kind}.vs-dgram`) && !isDgramWanted) return measures;
+  const portable = await startCollectorProcess({}, true);
+  try {
+    await native.send({ port: portable.port, seconds: 1, rate: 50_000, segments: 1, flows: FLOWS['1k'] });
+    const theirs = await lossFreeRates(native, portable, load, TRIAL_DATAGRAMS.plain);
+    const ratios = ours.map((rate, i) => rate / theirs[i]);
+    const [goal, text] = GOALS[kind];
+    measures.push(measureOf(`ingest.${kind}.vs-dgram`, 'ratio', ratios, (v) => atLeast(v, goal, text)));
+    if (isDgramWanted) measures.push(measureOf('ingest.dgram.loss-free-rate', 'datagrams/s', theirs));
+  } finally {
+    await portable.stop();
+  }
+  return measures;
+}
+
+/**
+ * Rates at which a trial of so many datagrams lost nothing, one for each search: the first halves the range between what held and what did
+ * not, the others begin there and go down by a tenth until nothing is lost.
+ */
+export async function lossFreeRates(
+  native: Native,
+  collector: CollectorProcess,
+  load: Omit<Load, 'port' | 'seconds' | 'rate'>,
+  datagrams: number,
+): Promise<number[]> {
+  let [held, failed] = [20_000, Infinity];
+  let rate = 100_000 * (load.segments > 1 ? 10 : 1);
+  for (let trial = 0; trial < SEARCH_TRIALS; trial++) {
+    const result = await tryRate(native, collector, load, rate, datagrams);
+    // A sender that does not keep up shows what it can do, and no more.
+    if (result.lost === 0) held = Math.max(held, result.rate);
+    else failed = Math.min(failed, rate);
+    if (result.lost === 0 && result.rate < rate * 0.9) break;
+    rate = failed === Infinity ? rate * 2 : (held + failed) / 2;
+  }
+  const found: number[] = [];
+  while (found.length < SEARCHES) {
+    const result = await tryRate(native, collector, load, held, datagrams);
+    if (result.lost === 0) found.push(result.rate);
+    else held *= 0.9;
+  }
+  return found;
+}
+
+async function tryRate(
+  native: Native,
+  collector: CollectorProcess,
+  load: Omit<Load, 'port' | 'seconds' | 'rate'>,
+  rate: number,
+  datagrams: number,
+): Promise<{ rate: number; lost: number }> {
+  const before = (await collector.accounting()).datagrams.received;
+  const { sent, seconds } = await native.send({ ...load, port: collector.port, seconds: datagrams / rate, rate });
+  const after = await collector.settled();
+  return { rate: sent / seconds, lost: sent - (after.datagrams.received - before) };
+}
