@@ -1,6 +1,6 @@
 // The books: what became of every datagram and every report, over all lanes, as one answer that balances.
 //
-//   sent + duplicated on the way = received + dropped by the kernel + lost before us
+//   sent + duplicated on the way = received + dropped by the kernel + lost before us      (exact while the kernel coalesces nothing)
 //   received = decoded + rejected{reason} + dropped{place}           framed reports = decoded + refused{reason}
 //
 // What was sent is known from sequence numbers alone, so "lost before us" is the gaps in them less what the kernel and we ourselves dropped.
@@ -22,7 +22,10 @@ export interface Accounting {
     duplicates: number;
     rejected: Counts;
     dropped: Counts;
+    /** Messages that the kernel dropped; each stands for one datagram, unless it coalesced several: see the next. */
     kernelDropped: number;
+    /** Datagrams in a message that arrived, on average: 1 where nothing was coalesced, and then the books are exact. */
+    perMessage: number;
     /** Gaps in the sequence numbers that neither the kernel nor we account for; of exporters that count. */
     lostBeforeUs: number;
     /** Received less decoded, rejected and dropped: 0. */
@@ -57,7 +60,13 @@ export function lostBeforeUs(lanes: readonly Diagnosis[], counts: CounterSnapsho
     counts.datagramsDropped[DropPlace.late] +
     counts.datagramsDropped[DropPlace.rateLimit] +
     counts.datagramsDropped[DropPlace.internalError];
-  return Math.max(0, lost - kernelDropped - droppedHere);
+  return Math.max(0, lost - Math.round(kernelDropped * perMessageOf(counts)) - droppedHere);
+}
+
+/** The kernel counts a coalesced message that finds no room as one drop (measured), however many datagrams it held. */
+function perMessageOf(counts: CounterSnapshot): number {
+  const messages = counts.of('messagesReceived');
+  return messages === 0 ? 1 : counts.of('datagramsReceived') / messages;
 }
 
 /** The books as they are now. */
@@ -75,6 +84,7 @@ export function accountingOf(lanes: readonly Diagnosis[], kernelDropped: number)
       rejected: named(REFUSALS, counts.datagramsRejected),
       dropped: named(DROP_PLACES, counts.datagramsDropped),
       kernelDropped,
+      perMessage: perMessageOf(counts),
       lostBeforeUs: lostBeforeUs(lanes, counts, kernelDropped),
       unaccounted: received - decoded - sumOf(counts.datagramsRejected) - sumOf(counts.datagramsDropped),
     },

@@ -53,6 +53,7 @@ async function main(data: IngestThreadData, send: (message: IngestMessage) => vo
   );
   const handler: UdpHandler = {
     arrive: () => pipeline.arrive(now()),
+    message: () => pipeline.message(),
     receive: (b, start, end, source, waitedMs) => {
       from = source;
       pipeline.receive(b, start, end, source, localPort, waitedMs);

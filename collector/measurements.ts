@@ -58,6 +58,7 @@ export function measure(lanes: readonly Diagnosis[], incidents: IncidentBook, pa
       }),
     hopscope_incident_overflow_total: () => one(incidents.overflow),
     hopscope_datagrams_received_total: () => count('datagramsReceived'),
+    hopscope_messages_received_total: () => count('messagesReceived'),
     hopscope_datagrams_decoded_total: () => count('datagramsDecoded'),
     hopscope_datagrams_duplicate_total: () => count('duplicates'),
     hopscope_datagrams_rejected_total: () => byName(REFUSALS, 'reason', countsOf(lanes).datagramsRejected, 1),

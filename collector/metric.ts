@@ -69,6 +69,12 @@ export const METRICS = [
     [],
   ),
   metric('hopscope_datagrams_received_total', 'counter', 'Datagrams received = decoded + rejected + dropped.', []),
+  metric(
+    'hopscope_messages_received_total',
+    'counter',
+    'Messages of the kernel: of one datagram each, or of several of one sender that it coalesced.',
+    [],
+  ),
   metric('hopscope_datagrams_decoded_total', 'counter', 'Datagrams whose framing was good; duplicates included.', []),
   metric(
     'hopscope_datagrams_duplicate_total',
@@ -86,7 +92,7 @@ export const METRICS = [
   metric(
     'hopscope_kernel_dropped_datagrams_total',
     'counter',
-    'Datagrams that the kernel dropped because the socket buffer was full.',
+    'Messages that the kernel dropped because a socket buffer was full; a coalesced one counts once, for all of its datagrams.',
     [],
   ),
   metric(

@@ -34,6 +34,8 @@ export interface Pipeline {
   readonly outcome: DatagramOutcome;
   /** What is received from here on arrived at collector time `nowNs`. */
   arrive(nowNs: number): void;
+  /** What is received from here on came as one message of the kernel. */
+  message(): void;
   /**
    * Takes the UDP payload [start, end) of `b` that the address in `words` sent to local port `port`, and that lay in the socket's buffer
    * for `waitedMs`. After the next `settle` it is accounted for as decoded, rejected or dropped.
@@ -157,6 +159,9 @@ export function pipelineOver(state: SharedState, admission: Admission, onRejecte
     outcome,
     arrive: (nowNs) => {
       arrivalNs[0] = nowNs;
+    },
+    message: () => {
+      values[Count.messagesReceived]++;
     },
     receive,
     settle: () => {

@@ -33,6 +33,7 @@ export class DgramIngest implements UdpIngest {
             known.set(address, words);
           }
           handler.arrive();
+          handler.message();
           handler.receive(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length, words, 0);
           handler.settle();
         });

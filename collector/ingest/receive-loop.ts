@@ -68,6 +68,7 @@ export async function receiveLoop(fd: number, handler: UdpHandler, stop: Int32Ar
     rearm(message);
     const segment = segmentBytes === 0 ? length : segmentBytes;
     const waitedMs = times[STAMP] === 0 ? 0 : (times[NOW] - times[STAMP]) | 0;
+    handler.message();
     // A datagram without octets is one all the same: it is received, and rejected.
     let o = 0;
     do {

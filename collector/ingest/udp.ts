@@ -5,6 +5,8 @@ import ipaddr from 'ipaddr.js';
 export interface UdpHandler {
   /** The datagrams that follow have arrived: called once per system call, before them. */
   arrive(): void;
+  /** The datagrams that follow came as one message: one of them, or several of one sender that the kernel coalesced. */
+  message(): void;
   /**
    * Takes one payload [start, end) of `b`, its sender's address as four big-endian words (IPv4 as ::ffff:a.b.c.d), and for how long it
    * lay in the socket's buffer (0 where the system does not tell). Bytes and address are only valid during the call.

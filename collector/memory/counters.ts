@@ -13,6 +13,8 @@ export const DropPlace = { late: 0, notAdmitted: 1, rateLimit: 2, internalError:
 
 const SINGLE = [
   'datagramsReceived',
+  /** Messages of the kernel: of one datagram each, unless it coalesced several. */
+  'messagesReceived',
   'bytesReceived',
   'datagramsDecoded',
   'duplicates',

@@ -29,6 +29,7 @@ function collecting(onGot: (got: Got[]) => void): { got: Got[]; handler: UdpHand
   const got: Got[] = [];
   const handler = {
     arrive: () => undefined,
+    message: () => undefined,
     receive: (b: DataView, start: number, end: number, source: Uint32Array, waitedMs: number) => {
       const bytes = Buffer.from(Uint8Array.from({ length: end - start }, (_, i) => b.getUint8(start + i)));
       got.push({ bytes, source: addressText(source, 0), waitedMs });
@@ -172,4 +173,13 @@ it('the fast socket, blocked without a datagram, ends within a second of being t
   expect(took).toBeGreaterThan(250);
   expect(took).toBeLessThan(1300);
   await worker.terminate();
+});
+
+it('the fast socket tells for how long a datagram lay in its buffer', async () => {
+  const { ingest, take } = await openSocket({});
+  await send(ingest.port, [Buffer.from('old')]);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const [{ waitedMs }] = await take(1);
+  expect(waitedMs).toBeGreaterThanOrEqual(290);
+  expect(waitedMs).toBeLessThan(5000);
 });

@@ -4,6 +4,19 @@ import * as koffi from 'koffi';
 
 const [AF_INET, SOCK_DGRAM, SOL_UDP, UDP_SEGMENT] = [2, 2, 17, 103];
 
+/** Sends datagrams to 127.0.0.1:`port`, one system call each, without a turn of the event loop in between. */
+export function sender(port: number): (bytes: Uint8Array) => void {
+  const library = koffi.load(null);
+  const address = new Uint8Array(16);
+  address.set([AF_INET, 0, port >>> 8, port & 0xff, 127, 0, 0, 1]);
+  const fd = library.func('int socket(int, int, int)')(AF_INET, SOCK_DGRAM, 0) as number;
+  library.func('int connect(int, void *, unsigned int)')(fd, address, address.length);
+  const send = library.func('long send(int, void *, size_t, int)');
+  return (bytes) => {
+    if (Number(send(fd, bytes, bytes.length, 0)) < 0) throw new Error(`send: errno ${koffi.errno()}`);
+  };
+}
+
 /** Sends `bytes` to 127.0.0.1:`port`, cut by the kernel into datagrams of `segmentBytes` (the last may be shorter). */
 export function sendSegmented(bytes: Uint8Array, segmentBytes: number, port: number): void {
   const library = koffi.load(null);
