@@ -125,6 +125,38 @@ export const RULE_GROUPS: RuleGroup[] = [
         },
       },
       {
+        alert: 'CollectorDropsDatagrams',
+        expr: `sum by (instance, place) (rate(${m('hopscope_datagrams_dropped_total')}{place!="not-admitted"}[1m])) > 0`,
+        for: '1m',
+        labels: { severity: 'ticket' },
+        annotations: {
+          summary: '{{ $value | humanize }} reports a second are dropped at {{ $labels.instance }}: {{ $labels.place }}',
+          description:
+            'late: more arrives than can be processed, add ingest.threads. rate-limit: a sender is above ingest.maxRatePerSource. internal-error: a fault of the collector.',
+        },
+      },
+      {
+        alert: 'CollectorBooksDoNotBalance',
+        expr: `abs(${m('hopscope_datagrams_received_total')} - ${m('hopscope_datagrams_decoded_total')} - on (instance, job) sum by (instance, job) (${m('hopscope_datagrams_rejected_total')}) - on (instance, job) sum by (instance, job) (${m('hopscope_datagrams_dropped_total')})) > 0`,
+        for: '2m',
+        labels: { severity: 'ticket' },
+        annotations: {
+          summary: '{{ $value | humanize }} datagrams are unaccounted for at {{ $labels.instance }}',
+          description: 'received is not decoded + rejected + dropped: a fault of the collector, please report it.',
+        },
+      },
+      {
+        alert: 'SeriesFolded',
+        expr: `${m('hopscope_series_folded')} > 0`,
+        for: '10m',
+        labels: { severity: 'ticket' },
+        annotations: {
+          summary: '{{ $value }} things have no series of their own in {{ $labels.metric }}',
+          description:
+            'they are added up as "overflow": raise http.maxSeries and http.maxSeriesPerMetric, if Prometheus can bear it.',
+        },
+      },
+      {
         alert: 'HopscopeWatchdog',
         expr: 'vector(1)',
         labels: { severity: 'none' },

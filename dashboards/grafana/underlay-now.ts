@@ -42,6 +42,14 @@ function chart(title: string, expr: string, legend: string, unit: string, descri
     .withTarget(query(expr, legend));
 }
 
+/** A chart of several queries on top of one another, per second. */
+function books(title: string, description: string, queries: readonly [expr: string, legend: string][]): timeseries.PanelBuilder {
+  return queries.reduce(
+    (panel, [expr, legend], i) => panel.withTarget(query(expr, legend).refId(String.fromCharCode(65 + i))),
+    new timeseries.PanelBuilder().title(title).description(description).datasource(SOURCE).unit('cps').span(12).height(8),
+  );
+}
+
 /** The dashboard as plain JSON. */
 export function underlayNow(): dashboard.Dashboard {
   return new dashboard.DashboardBuilder('Underlay now')
@@ -149,6 +157,45 @@ export function underlayNow(): dashboard.Dashboard {
         '{{reason}}',
         'cps',
         'Refused whole, by reason.',
+      ),
+    )
+    .withRow(new dashboard.RowBuilder('Books'))
+    .withPanel(
+      books(
+        'What became of the datagrams',
+        'Received = decoded + rejected + dropped; on top what never got here, by whose doing.',
+        [
+          ['rate(hopscope_datagrams_decoded_total[1m])', 'decoded'],
+          ['sum(rate(hopscope_datagrams_rejected_total[1m]))', 'rejected'],
+          ['sum by (place) (rate(hopscope_datagrams_dropped_total[1m]))', 'dropped here: {{place}}'],
+          ['rate(hopscope_kernel_dropped_datagrams_total[1m])', 'dropped by the kernel'],
+          ['clamp_min(deriv(hopscope_datagrams_lost_before_us[1m]), 0)', 'lost before us'],
+        ],
+      ),
+    )
+    .withPanel(
+      books('What became of the reports', 'Framed = decoded + refused; duplicates are decoded and not observed again.', [
+        ['rate(hopscope_reports_decoded_total[1m])', 'decoded'],
+        ['rate(hopscope_reports_duplicate_total[1m])', 'of these duplicates'],
+        ['sum by (reason) (rate(hopscope_reports_refused_total[1m]))', 'refused: {{reason}}'],
+      ]),
+    )
+    .withPanel(
+      chart(
+        'Receive buffer in use',
+        'hopscope_receive_buffer_bytes{kind="queued"} / ignoring (kind) hopscope_receive_buffer_bytes{kind="given"}',
+        'used',
+        'percentunit',
+        'At 100 % the kernel drops.',
+      ),
+    )
+    .withPanel(
+      chart(
+        'Bounded tables',
+        'hopscope_table_rows / hopscope_table_capacity',
+        '{{table}}',
+        'percentunit',
+        'A full table gives idle rows away, and sends what finds no room to the others row.',
       ),
     )
     .build();

@@ -137,7 +137,7 @@ async function webhook(native: Native): Promise<Measure[]> {
   const collector = await startCollectorProcess({
     ingest: { sources: [{ addresses: ['127.0.0.1'], emptyLatency: '1us' }] },
     webhooks: [{ name: 'bench', url: hook.url, secret: { env: 'HOPSCOPE_BENCH_SECRET' }, minSeverity: 1 }],
-  } as unknown as Record<string, object>);
+  });
   const socket = createSocket('udp4');
   const card = new Postcards(1, 128);
   const sent = new Map<number, number>();

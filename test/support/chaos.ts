@@ -1,7 +1,6 @@
 // A network that loses, repeats, reorders and corrupts, seeded and counted: a UDP proxy on loopback.
 
 import { createSocket } from 'node:dgram';
-import type { AddressInfo } from 'node:net';
 import { randomStream } from '../../p4-int/fabric/random.ts';
 
 /** Shares of the datagrams, 0 to 1. */
@@ -58,7 +57,7 @@ export async function startChaos(target: number, seed: number, rates: ChaosRates
   await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', () => resolve()));
   socket.setRecvBufferSize(4 * 1024 * 1024);
   return {
-    port: (socket.address() as AddressInfo).port,
+    port: socket.address().port,
     counts,
     flush: async () => {
       if (held !== undefined) pass(held);
