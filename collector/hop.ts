@@ -89,27 +89,29 @@ class ColumnMemory {
   }
 }
 
+// Fields of the classes below are declared and not defined: a field that is first undefined and then assigned is no constant to V8.
+
 /** One row per datagram: who sent it, and what its source means by its numbers. */
 export class DatagramColumns {
   length = 0;
   /** Index into DIALECTS. */
-  readonly dialect: Uint8Array;
+  declare readonly dialect: Uint8Array;
   /** Node that sent the datagram; 0 where the dialect carries none. */
-  readonly nodeId: Uint32Array;
-  readonly hardwareId: Uint8Array;
-  readonly sequenceNumber: Uint32Array;
-  readonly reportCount: Uint32Array;
+  declare readonly nodeId: Uint32Array;
+  declare readonly hardwareId: Uint8Array;
+  declare readonly sequenceNumber: Uint32Array;
+  declare readonly reportCount: Uint32Array;
   /** Period after which the source's timestamps wrap, ns; 0 for 64-bit timestamps. */
-  readonly timestampWrapNs: Float64Array;
+  declare readonly timestampWrapNs: Float64Array;
   /** Octets per unit of queue occupancy at this source; 0 when the unit is not known. */
-  readonly occupancyUnitBytes: Float64Array;
+  declare readonly occupancyUnitBytes: Float64Array;
   /** Port rate at this source, octets per ns; 0 when it is not known. */
-  readonly portBytesPerNs: Float64Array;
+  declare readonly portBytesPerNs: Float64Array;
   /** Latency of a packet that finds the queue empty at this source, ns; Infinity when it has to be learned. */
-  readonly emptyLatencyNs: Float64Array;
+  declare readonly emptyLatencyNs: Float64Array;
 
   /** Derived by the pipeline: stands for the sender's address where a report names no node. */
-  readonly sourceKey: Uint32Array;
+  declare readonly sourceKey: Uint32Array;
 
   constructor(memory: ColumnMemory, capacity: number) {
     this.dialect = memory.uint8(capacity);
@@ -129,29 +131,29 @@ export class DatagramColumns {
 export class ReportColumns {
   length = 0;
   /** Row of the datagram in `datagrams`. */
-  readonly datagram: Uint32Array;
+  declare readonly datagram: Uint32Array;
   /** Index of the report within its datagram; refused reports are counted too. */
-  readonly indexInDatagram: Uint16Array;
-  readonly flags: Uint8Array;
+  declare readonly indexInDatagram: Uint16Array;
+  declare readonly flags: Uint8Array;
   /** Bit set of warnings, see decode/reason. */
-  readonly warnings: Uint32Array;
-  readonly firstHop: Uint32Array;
-  readonly hopCount: Uint32Array;
+  declare readonly warnings: Uint32Array;
+  declare readonly firstHop: Uint32Array;
+  declare readonly hopCount: Uint32Array;
 
   /** Bit set of FlowPart: which of the columns below hold something. 0: the report carried no IP packet. */
-  readonly flowParts: Uint8Array;
+  declare readonly flowParts: Uint8Array;
   /** FLOW_WORDS words a row, see FlowWord; read it through the functions below. Words of absent parts are 0. */
-  readonly flowKey: Uint32Array;
-  readonly ttl: Uint8Array;
-  readonly dscp: Uint8Array;
+  declare readonly flowKey: Uint32Array;
+  declare readonly ttl: Uint8Array;
+  declare readonly dscp: Uint8Array;
   /** Length of the innermost IP packet in octets, from its own header (fragments are cut, this is not); 0 without a packet. */
-  readonly packetLengthBytes: Uint32Array;
-  readonly tcpSequence: Uint32Array;
+  declare readonly packetLengthBytes: Uint32Array;
+  declare readonly tcpSequence: Uint32Array;
 
   /** Derived by observe/flow: hash of the key, row of the flow, and how often that row had been given away before. */
-  readonly flowHash: Uint32Array;
-  readonly flowRow: Uint32Array;
-  readonly flowGeneration: Uint32Array;
+  declare readonly flowHash: Uint32Array;
+  declare readonly flowRow: Uint32Array;
+  declare readonly flowGeneration: Uint32Array;
 
   constructor(memory: ColumnMemory, capacity: number) {
     this.datagram = memory.uint32(capacity);
@@ -204,34 +206,34 @@ export class HopBatch {
   datagramFirstHop = 0;
   /** [0] collector time of arrival, ns: in an array, where a number needs no box. */
   readonly arrivalNs = new Float64Array(1);
-  readonly datagrams: DatagramColumns;
-  readonly reports: ReportColumns;
+  declare readonly datagrams: DatagramColumns;
+  declare readonly reports: ReportColumns;
   /** Row of the report in `reports`. */
-  readonly report: Uint32Array;
-  readonly present: Uint32Array;
-  readonly nodeId: Uint32Array;
-  readonly ingressInterfaceId: Uint16Array;
-  readonly egressInterfaceId: Uint16Array;
-  readonly hopLatencyNs: Float64Array;
-  readonly queueId: Uint8Array;
+  declare readonly report: Uint32Array;
+  declare readonly present: Uint32Array;
+  declare readonly nodeId: Uint32Array;
+  declare readonly ingressInterfaceId: Uint16Array;
+  declare readonly egressInterfaceId: Uint16Array;
+  declare readonly hopLatencyNs: Float64Array;
+  declare readonly queueId: Uint8Array;
   /** In the source's own unit (octets, cells or packets); `occupancyUnitBytes` of the report converts. */
-  readonly queueOccupancy: Uint32Array;
-  readonly ingressTimestampNs: BigUint64Array;
-  readonly egressTimestampNs: BigUint64Array;
-  readonly level2IngressInterfaceId: Uint32Array;
-  readonly level2EgressInterfaceId: Uint32Array;
-  readonly egressInterfaceTxUtilization: Uint32Array;
-  readonly bufferId: Uint8Array;
-  readonly bufferOccupancy: Uint32Array;
-  readonly dropReason: Uint8Array;
+  declare readonly queueOccupancy: Uint32Array;
+  declare readonly ingressTimestampNs: BigUint64Array;
+  declare readonly egressTimestampNs: BigUint64Array;
+  declare readonly level2IngressInterfaceId: Uint32Array;
+  declare readonly level2EgressInterfaceId: Uint32Array;
+  declare readonly egressInterfaceTxUtilization: Uint32Array;
+  declare readonly bufferId: Uint8Array;
+  declare readonly bufferOccupancy: Uint32Array;
+  declare readonly dropReason: Uint8Array;
 
   /** The same memory as the timestamps, as low and high words (2i, 2i+1): no bigint is made on the packet path. */
-  readonly ingressTimestampWords: Uint32Array;
-  readonly egressTimestampWords: Uint32Array;
+  declare readonly ingressTimestampWords: Uint32Array;
+  declare readonly egressTimestampWords: Uint32Array;
 
   /** Derived by observe/clock: the node, see NodeTag; and when the packet was enqueued on the node's own clock. */
-  readonly nodeTag: Uint32Array;
-  readonly enqueueNodeNs: Float64Array;
+  declare readonly nodeTag: Uint32Array;
+  declare readonly enqueueNodeNs: Float64Array;
 
   constructor(capacity: number, reportCapacity: number, datagramCapacity = 1) {
     const memory = new ColumnMemory(

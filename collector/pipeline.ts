@@ -18,6 +18,36 @@ import { queueStage } from './observe/queue.ts';
 import { Arrival, sequenceStage } from './observe/sequence.ts';
 import type { SharedState } from './shared-state.ts';
 
+// Bound here, because an imported binding is loaded and checked at each use.
+const KEY_WORDS = FLOW_WORDS;
+const {
+  bytesReceived: COUNT_BYTES_RECEIVED,
+  datagramsDecoded: COUNT_DATAGRAMS_DECODED,
+  datagramsReceived: COUNT_DATAGRAMS_RECEIVED,
+  duplicates: COUNT_DUPLICATES,
+  hopsDecoded: COUNT_HOPS_DECODED,
+  messagesReceived: COUNT_MESSAGES_RECEIVED,
+  newestArrivalNs: COUNT_NEWEST_ARRIVAL_NS,
+  reportsDecoded: COUNT_REPORTS_DECODED,
+  reportsDuplicate: COUNT_REPORTS_DUPLICATE,
+  reportsFramed: COUNT_REPORTS_FRAMED,
+  telemetryOfTelemetry: COUNT_TELEMETRY_OF_TELEMETRY,
+} = Count;
+const {
+  bytes: EXPORTER_BYTES,
+  decoded: EXPORTER_DECODED,
+  late: EXPORTER_LATE,
+  rateLimited: EXPORTER_RATE_LIMITED,
+  received: EXPORTER_RECEIVED,
+  rejected: EXPORTER_REJECTED,
+} = ExporterCount;
+const {
+  internalError: DROP_INTERNAL_ERROR,
+  late: DROP_LATE,
+  notAdmitted: DROP_NOT_ADMITTED,
+  rateLimit: DROP_RATE_LIMIT,
+} = DropPlace;
+
 /** A batch is observed when it holds so many rows: enough for misses to overlap, few enough for the batch to stay in the cache. */
 const FULL_REPORTS = 64;
 const FULL_HOPS = 512;
@@ -69,25 +99,25 @@ export function pipelineOver(state: SharedState, admission: Admission, onRejecte
   counters.resume();
 
   function receive(b: DataView, start: number, end: number, words: Uint32Array, port: number, waitedMs: number): void {
-    values[Count.datagramsReceived]++;
-    values[Count.bytesReceived] += end - start;
+    values[COUNT_DATAGRAMS_RECEIVED]++;
+    values[COUNT_BYTES_RECEIVED] += end - start;
     const source = admission.sourceOf(words, arrivalNs);
     if (source === undefined) {
       exporters.turnAway(words, arrivalNs[0]);
-      datagramsDropped[DropPlace.notAdmitted]++;
+      datagramsDropped[DROP_NOT_ADMITTED]++;
       return;
     }
     const exporter = source.row;
-    exporters.count(exporter, ExporterCount.received, 1);
-    exporters.count(exporter, ExporterCount.bytes, end - start);
+    exporters.count(exporter, EXPORTER_RECEIVED, 1);
+    exporters.count(exporter, EXPORTER_BYTES, end - start);
     if (waitedMs > LATE_MS) {
-      datagramsDropped[DropPlace.late]++;
-      exporters.count(exporter, ExporterCount.late, 1);
+      datagramsDropped[DROP_LATE]++;
+      exporters.count(exporter, EXPORTER_LATE, 1);
       return;
     }
     if (maxRatePerSource !== Infinity && !exporters.spend(exporter, maxRatePerSource, arrivalNs[0])) {
-      datagramsDropped[DropPlace.rateLimit]++;
-      exporters.count(exporter, ExporterCount.rateLimited, 1);
+      datagramsDropped[DROP_RATE_LIMIT]++;
+      exporters.count(exporter, EXPORTER_RATE_LIMITED, 1);
       return;
     }
     const [hops, firstReport, datagram] = [batch.length, reports.length, datagrams.length];
@@ -97,22 +127,22 @@ export function pipelineOver(state: SharedState, admission: Admission, onRejecte
         if (outcome.hasHeader) observeSequence(words, outcome);
         datagramsRejected[outcome.rejected]++;
         if (outcome.unknownDialect !== 0) unknownDialects[outcome.unknownDialect - 1]++;
-        exporters.count(exporter, ExporterCount.rejected, 1);
+        exporters.count(exporter, EXPORTER_REJECTED, 1);
         onRejected(outcome, b, start, end);
         return;
       }
       count(firstReport, hops, port);
       if (observeSequence(words, outcome) === Arrival.duplicate) {
-        values[Count.duplicates]++;
-        values[Count.reportsDuplicate] += reports.length - firstReport;
-        values[Count.datagramsDecoded]++;
-        exporters.count(exporter, ExporterCount.decoded, 1);
+        values[COUNT_DUPLICATES]++;
+        values[COUNT_REPORTS_DUPLICATE] += reports.length - firstReport;
+        values[COUNT_DATAGRAMS_DECODED]++;
+        exporters.count(exporter, EXPORTER_DECODED, 1);
         takeBack(hops, firstReport, datagram);
         return;
       }
     } catch {
       // A bug of ours must not take the thread: the datagram is counted as dropped, its rows are gone.
-      datagramsDropped[DropPlace.internalError]++;
+      datagramsDropped[DROP_INTERNAL_ERROR]++;
       takeBack(hops, firstReport, datagram);
       return;
     }
@@ -133,25 +163,25 @@ export function pipelineOver(state: SharedState, admission: Admission, onRejecte
       observeClock();
       observeFlow();
       observeQueue();
-      values[Count.datagramsDecoded] += decoded;
-      for (let i = 0; i < decoded; i++) exporters.count(exporterRows[i], ExporterCount.decoded, 1);
+      values[COUNT_DATAGRAMS_DECODED] += decoded;
+      for (let i = 0; i < decoded; i++) exporters.count(exporterRows[i], EXPORTER_DECODED, 1);
     } catch {
-      datagramsDropped[DropPlace.internalError] += decoded;
+      datagramsDropped[DROP_INTERNAL_ERROR] += decoded;
     }
     batch.clear();
   }
 
   /** Counts the newest datagram's reports, from row `firstReport` on. */
   function count(firstReport: number, firstHop: number, port: number): void {
-    values[Count.reportsFramed] += outcome.framedReports;
-    values[Count.reportsDecoded] += reports.length - firstReport;
-    values[Count.hopsDecoded] += batch.length - firstHop;
+    values[COUNT_REPORTS_FRAMED] += outcome.framedReports;
+    values[COUNT_REPORTS_DECODED] += reports.length - firstReport;
+    values[COUNT_HOPS_DECODED] += batch.length - firstHop;
     for (let i = 0; i < outcome.refusedReports; i++) reportsRefused[outcome.refusedCode[i]]++;
     for (let report = firstReport; report < reports.length; report++) {
       for (let bits = warnings[report]; bits !== 0; bits &= bits - 1) warningCounts[31 - Math.clz32(bits & -bits)]++;
-      const at = report * FLOW_WORDS;
+      const at = report * KEY_WORDS;
       const isToUs = destinationPortOf(flowKey, at) === port && (flowParts[report] & FlowPart.ports) !== 0;
-      if (isToUs && protocolOf(flowKey, at) === UDP) values[Count.telemetryOfTelemetry]++;
+      if (isToUs && protocolOf(flowKey, at) === UDP) values[COUNT_TELEMETRY_OF_TELEMETRY]++;
     }
   }
 
@@ -161,12 +191,12 @@ export function pipelineOver(state: SharedState, admission: Admission, onRejecte
       arrivalNs[0] = nowNs;
     },
     message: () => {
-      values[Count.messagesReceived]++;
+      values[COUNT_MESSAGES_RECEIVED]++;
     },
     receive,
     settle: () => {
       if (datagrams.length > 0) observe();
-      values[Count.newestArrivalNs] = arrivalNs[0];
+      values[COUNT_NEWEST_ARRIVAL_NS] = arrivalNs[0];
       counters.publish();
     },
   };

@@ -3,7 +3,6 @@
 // Rule: all or nothing per datagram. A rejected datagram leaves the batch as it was.
 
 import type { HopBatch } from '../hop.ts';
-import { u16, u32, u8 } from './bytes.ts';
 import { innerPacketOver, looksLikeEthernet } from './inner-packet.ts';
 import { intMdOver, IntStack } from './int-md.ts';
 import type { DatagramOutcome, DialectDecoder } from './outcome.ts';
@@ -33,7 +32,7 @@ export function decoderOver(batch: HopBatch, outcome: DatagramOutcome): DialectD
   return function decodeDatagram(b: DataView, start: number, end: number, profile: SourceProfile): void {
     outcome.reset();
     if (end - start < 4) return outcome.reject(Refusal.groupShort, 0);
-    const version = u8(b, start) >>> 4;
+    const version = b.getUint8(start) >>> 4;
     outcome.versionNibble = version;
     const hops = batch.length;
     const reports = batch.reports.length;
@@ -59,17 +58,17 @@ export function decoderOver(batch: HopBatch, outcome: DatagramOutcome): DialectD
 
 /** Name of the format at `start` when it is one that no decoder is built for; `version` is not 2. Called with at least four octets. */
 function strangerAt(b: DataView, start: number, end: number): UnknownDialect | undefined {
-  const version = u8(b, start) >>> 4;
+  const version = b.getUint8(start) >>> 4;
   if (version === 1) return 'report-v1.0';
   if (version !== 0) return 'unrecognised';
   // A v0.5 report without a node header shows its Ethernet frame 12 octets on: that settles it.
   if (looksLikeEthernet(b, start + V05_FIXED_BYTES, end)) return undefined;
-  const word = u32(b, start);
-  if (word === 5 && end - start >= 8 && (u32(b, start + 4) === 1 || u32(b, start + 4) === 2)) return 'sflow-v5';
-  const half = u16(b, start);
+  const word = b.getUint32(start);
+  if (word === 5 && end - start >= 8 && (b.getUint32(start + 4) === 1 || b.getUint32(start + 4) === 2)) return 'sflow-v5';
+  const half = b.getUint16(start);
   if (half === 5 && end - start >= 24) return 'netflow-v5';
   if (half === 9 && end - start >= 20) return 'netflow-v9';
-  if (half === 10 && end - start >= 16 && u16(b, start + 2) === end - start) return 'ipfix';
+  if (half === 10 && end - start >= 16 && b.getUint16(start + 2) === end - start) return 'ipfix';
   const nextProtocol = (word >>> 24) & 0x0f;
   if (nextProtocol === 3) return 'host-int-drop';
   if (nextProtocol === 4) return 'host-int-latency';

@@ -6,10 +6,15 @@
 // Rule: a fragment may stop anywhere. What is whole is kept, the rest is W_INNER_TRUNCATED; nothing here refuses a report.
 
 import { FLOW_WORDS, FlowPart, FlowWord, type HopBatch } from '../hop.ts';
-import { u16, u24, u32, u8 } from './bytes.ts';
+import { u24 } from './bytes.ts';
 import { NextProtocolType, type DecodeIntMd, type IntStack } from './int-md.ts';
 import type { SourceProfile } from './profile.ts';
 import { Warning } from './reason.ts';
+
+// Bound here, because an imported binding is loaded and checked at each use.
+const KEY_WORDS = FLOW_WORDS;
+const { addresses: PART_ADDRESSES, ports: PART_PORTS, tcpSequence: PART_TCP_SEQUENCE } = FlowPart;
+const { ports: WORD_PORTS, protocol: WORD_PROTOCOL, tunnel: WORD_TUNNEL } = FlowWord;
 
 /** InType values of Telemetry Report v2.0 section 3.2 that start a packet. */
 export const InnerType = { none: 0, tlv: 1, domainSpecific: 2, ethernet: 3, ipv4: 4, ipv6: 5 } as const;
@@ -98,12 +103,12 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
 
   function readLink(b: DataView, end: number): void {
     if (end - at.offset < 14) return at.truncate();
-    let etherType = u16(b, at.offset + 12);
+    let etherType = b.getUint16(at.offset + 12);
     at.offset += 14;
     for (let tags = 0; isVlanTag(etherType); tags++) {
       if (tags === MAX_VLAN_TAGS) return at.stop();
       if (end - at.offset < 4) return at.truncate();
-      etherType = u16(b, at.offset + 2);
+      etherType = b.getUint16(at.offset + 2);
       at.offset += 4;
     }
     at.layer = etherType === EtherType.ipv4 ? InnerType.ipv4 : etherType === EtherType.ipv6 ? InnerType.ipv6 : InnerType.none;
@@ -112,31 +117,31 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
   function readIpv4(b: DataView, end: number, row: number): void {
     const o = at.offset;
     if (end - o < 20) return at.truncate();
-    const first = u32(b, o);
+    const first = b.getUint32(o);
     const headerLength = ((first >>> 24) & 0x0f) * 4;
     if (first >>> 28 !== 4 || headerLength < 20) return at.stop();
     const totalLength = first & 0xffff;
-    const third = u32(b, o + 8);
+    const third = b.getUint32(o + 8);
     const protocol = (third >>> 16) & 0xff;
-    const k = row * FLOW_WORDS;
+    const k = row * KEY_WORDS;
     flowKey[k] = 0;
     flowKey[k + 1] = 0;
     flowKey[k + 2] = 0xffff;
-    flowKey[k + 3] = u32(b, o + 12);
+    flowKey[k + 3] = b.getUint32(o + 12);
     flowKey[k + 4] = 0;
     flowKey[k + 5] = 0;
     flowKey[k + 6] = 0xffff;
-    flowKey[k + 7] = u32(b, o + 16);
+    flowKey[k + 7] = b.getUint32(o + 16);
     // Ports of an outer packet are not this one's.
-    flowKey[k + FlowWord.ports] = 0;
-    flowKey[k + FlowWord.protocol] = (4 << 8) | protocol;
+    flowKey[k + WORD_PORTS] = 0;
+    flowKey[k + WORD_PROTOCOL] = (4 << 8) | protocol;
     dscp[row] = (first >>> 18) & 0x3f;
     ttl[row] = third >>> 24;
     packetLengthBytes[row] = totalLength;
-    flowParts[row] = FlowPart.addresses;
+    flowParts[row] = PART_ADDRESSES;
     at.offset += headerLength;
     if (at.offset > end) return at.truncate();
-    const isLaterFragment = (u16(b, o + 6) & 0x1fff) !== 0;
+    const isLaterFragment = (b.getUint16(o + 6) & 0x1fff) !== 0;
     // What lies behind a packet that is shorter than an L4 header is the padding of its frame.
     const isPadding = totalLength >= headerLength && totalLength < headerLength + 4;
     if (isLaterFragment || isPadding) return at.stop();
@@ -146,29 +151,29 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
   function readIpv6(b: DataView, end: number, row: number): void {
     const o = at.offset;
     if (end - o < 40) return at.truncate();
-    if (u8(b, o) >>> 4 !== 6) return at.stop();
+    if (b.getUint8(o) >>> 4 !== 6) return at.stop();
     // Source and destination lie one behind the other, on the wire as in the key.
-    for (let word = 0; word < 8; word++) flowKey[row * FLOW_WORDS + word] = u32(b, o + 8 + word * 4);
-    const protocolAt = row * FLOW_WORDS + FlowWord.protocol;
-    flowKey[row * FLOW_WORDS + FlowWord.ports] = 0;
-    flowKey[protocolAt] = (6 << 8) | u8(b, o + 6);
-    dscp[row] = (u16(b, o) >>> 6) & 0x3f;
-    ttl[row] = u8(b, o + 7);
-    packetLengthBytes[row] = 40 + u16(b, o + 4);
-    flowParts[row] = FlowPart.addresses;
+    for (let word = 0; word < 8; word++) flowKey[row * KEY_WORDS + word] = b.getUint32(o + 8 + word * 4);
+    const protocolAt = row * KEY_WORDS + WORD_PROTOCOL;
+    flowKey[row * KEY_WORDS + WORD_PORTS] = 0;
+    flowKey[protocolAt] = (6 << 8) | b.getUint8(o + 6);
+    dscp[row] = (b.getUint16(o) >>> 6) & 0x3f;
+    ttl[row] = b.getUint8(o + 7);
+    packetLengthBytes[row] = 40 + b.getUint16(o + 4);
+    flowParts[row] = PART_ADDRESSES;
     at.offset += 40;
-    at.protocol = u8(b, o + 6);
+    at.protocol = b.getUint8(o + 6);
     for (let extensions = 0; isExtension(at.protocol); extensions++) {
       if (extensions === MAX_IPV6_EXTENSIONS) return at.stop();
       if (end - at.offset < 8) return at.truncate();
       const kind = at.protocol;
       const header = at.offset;
-      at.protocol = u8(b, header);
+      at.protocol = b.getUint8(header);
       flowKey[protocolAt] = (6 << 8) | at.protocol;
-      at.offset += extensionBytes(kind, u8(b, header + 1));
+      at.offset += extensionBytes(kind, b.getUint8(header + 1));
       if (at.offset > end) return at.truncate();
       // Behind a later fragment lies the middle of a packet, whatever the next header says.
-      if (kind === Protocol.fragment && u16(b, header + 2) >>> 3 !== 0) return at.stop();
+      if (kind === Protocol.fragment && b.getUint16(header + 2) >>> 3 !== 0) return at.stop();
     }
   }
 
@@ -177,12 +182,12 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
     if (protocol !== Protocol.tcp && protocol !== Protocol.udp) return at.stop();
     const o = at.offset;
     if (end - o < 4) return at.truncate();
-    const ports = u32(b, o);
-    flowKey[row * FLOW_WORDS + FlowWord.ports] = ports;
-    flowParts[row] |= FlowPart.ports;
+    const ports = b.getUint32(o);
+    flowKey[row * KEY_WORDS + WORD_PORTS] = ports;
+    flowParts[row] |= PART_PORTS;
     if (protocol === Protocol.tcp && end - o >= 8) {
-      tcpSequence[row] = u32(b, o + 4);
-      flowParts[row] |= FlowPart.tcpSequence;
+      tcpSequence[row] = b.getUint32(o + 4);
+      flowParts[row] |= PART_TCP_SEQUENCE;
     }
     const headerBytes = protocol === Protocol.tcp ? 20 : 8;
     if (end - o < headerBytes) return at.truncate();
@@ -193,9 +198,9 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
       (profile.intUdpPort !== 0 && protocol === Protocol.udp && (ports & 0xffff) === profile.intUdpPort);
     if (lookForInt && !stack.isInt && isAnnounced && readInt(b, o, end, row, profile)) return;
     // Read again: INT may have put another port in the place of the original one.
-    if (protocol === Protocol.udp && isVxlanPort(flowKey[row * FLOW_WORDS + FlowWord.ports] & 0xffff))
-      return readVxlan(b, end, row);
-    if (protocol === Protocol.tcp && !stack.isInt && o + (u8(b, o + 12) >>> 4) * 4 > end) at.warnings |= Warning.innerTruncated;
+    if (protocol === Protocol.udp && isVxlanPort(flowKey[row * KEY_WORDS + WORD_PORTS] & 0xffff)) return readVxlan(b, end, row);
+    if (protocol === Protocol.tcp && !stack.isInt && o + (b.getUint8(o + 12) >>> 4) * 4 > end)
+      at.warnings |= Warning.innerTruncated;
     at.stop();
   }
 
@@ -207,20 +212,20 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
     // ONOS and GEANT put the shim right behind the 20-octet TCP header even when options follow: look there first.
     let next = decodeIntMd(b, at.offset, end, row, profile);
     if (!stack.isInt && at.protocol === Protocol.tcp) {
-      const options = l4 + (u8(b, l4 + 12) >>> 4) * 4;
+      const options = l4 + (b.getUint8(l4 + 12) >>> 4) * 4;
       if (options > at.offset && options < end) next = decodeIntMd(b, options, end, row, profile);
     }
     at.warnings |= stack.warnings;
     if (!stack.isInt) return false;
-    const k = row * FLOW_WORDS;
+    const k = row * KEY_WORDS;
     if (stack.nextProtocolType === NextProtocolType.originalDscp) dscp[row] = stack.originalDscp;
     else if (stack.nextProtocolType === NextProtocolType.originalPort) {
-      flowKey[k + FlowWord.ports] = ((flowKey[k + FlowWord.ports] & 0xffff0000) | stack.originalPort) >>> 0;
+      flowKey[k + WORD_PORTS] = ((flowKey[k + WORD_PORTS] & 0xffff0000) | stack.originalPort) >>> 0;
     } else {
       // A UDP header was inserted for INT: the original L4 header, with the real ports, follows the stack.
-      flowKey[k + FlowWord.protocol] = (flowKey[k + FlowWord.protocol] & 0xff00) | stack.originalProtocol;
-      flowKey[k + FlowWord.ports] = 0;
-      flowParts[row] &= ~(FlowPart.ports | FlowPart.tcpSequence);
+      flowKey[k + WORD_PROTOCOL] = (flowKey[k + WORD_PROTOCOL] & 0xff00) | stack.originalProtocol;
+      flowKey[k + WORD_PORTS] = 0;
+      flowParts[row] &= ~(PART_PORTS | PART_TCP_SEQUENCE);
       if (next === 0) at.stop();
       else {
         at.offset = next;
@@ -235,8 +240,8 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
 
   function readVxlan(b: DataView, end: number, row: number): void {
     if (end - at.offset < 8) return at.truncate();
-    if ((u8(b, at.offset) & 0x08) === 0) return at.stop();
-    flowKey[row * FLOW_WORDS + FlowWord.tunnel] = u24(b, at.offset + 4) + 1;
+    if ((b.getUint8(at.offset) & 0x08) === 0) return at.stop();
+    flowKey[row * KEY_WORDS + WORD_TUNNEL] = u24(b, at.offset + 4) + 1;
     at.offset += 8;
     // A fragment that ends behind the VXLAN header shows nodes only: their flow stays, and the cut is said.
     if (at.offset >= end) return at.truncate();
@@ -249,9 +254,9 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
 /** True for an Ethernet frame with a sane EtherType and IP version: what some programs send where they announce IP. */
 export function looksLikeEthernet(b: DataView, o: number, end: number): boolean {
   for (let type = o + 12, tags = 0; tags <= MAX_VLAN_TAGS && end - type >= 3; type += 4, tags++) {
-    const etherType = u16(b, type);
-    if (etherType === EtherType.ipv4) return u8(b, type + 2) >>> 4 === 4;
-    if (etherType === EtherType.ipv6) return u8(b, type + 2) >>> 4 === 6;
+    const etherType = b.getUint16(type);
+    if (etherType === EtherType.ipv4) return b.getUint8(type + 2) >>> 4 === 4;
+    if (etherType === EtherType.ipv6) return b.getUint8(type + 2) >>> 4 === 6;
     if (!isVlanTag(etherType)) return false;
   }
   return false;

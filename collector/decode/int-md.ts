@@ -3,10 +3,26 @@
 // Rule: guard before belief. DSCP 0x17 alone does not prove INT, so nothing is counted as a fault until the shim's type agrees.
 
 import { Present, type HopBatch } from '../hop.ts';
-import { popcount16, u16, u32, u8, writeScaled64 } from './bytes.ts';
+import { popcount16, writeScaled64 } from './bytes.ts';
 import type { SourceProfile } from './profile.ts';
 import { MAX_LISTED_HOPS } from './outcome.ts';
 import { Warning } from './reason.ts';
+
+// Bound here, because an imported binding is loaded and checked at each use.
+const {
+  buffer: HAS_BUFFER,
+  egressInterfaceId: HAS_EGRESS_INTERFACE_ID,
+  egressInterfaceTxUtilization: HAS_EGRESS_INTERFACE_TX_UTILIZATION,
+  egressTimestamp: HAS_EGRESS_TIMESTAMP,
+  hopLatency: HAS_HOP_LATENCY,
+  ingressInterfaceId: HAS_INGRESS_INTERFACE_ID,
+  ingressTimestamp: HAS_INGRESS_TIMESTAMP,
+  level2EgressInterfaceId: HAS_LEVEL2_EGRESS_INTERFACE_ID,
+  level2IngressInterfaceId: HAS_LEVEL2_INGRESS_INTERFACE_ID,
+  nodeId: HAS_NODE_ID,
+  queueId: HAS_QUEUE_ID,
+  queueOccupancy: HAS_QUEUE_OCCUPANCY,
+} = Present;
 
 /** NPT of the shim: what its 16-bit field holds. 3 is not defined. */
 export const NextProtocolType = { originalDscp: 0, originalPort: 1, originalProtocol: 2 } as const;
@@ -64,13 +80,13 @@ export function intMdOver(batch: HopBatch, stack: IntStack): { decodeIntMd: Deco
   function decodeIntMd(b: DataView, o: number, end: number, report: number, profile: SourceProfile): number {
     stack.reset();
     if (end - o < SHIM_BYTES) return 0;
-    const nextProtocolType = (u8(b, o) >>> 2) & 3;
-    if (u8(b, o) >>> 4 !== SHIM_TYPE_MD || nextProtocolType > NextProtocolType.originalProtocol) return 0;
+    const nextProtocolType = (b.getUint8(o) >>> 2) & 3;
+    if (b.getUint8(o) >>> 4 !== SHIM_TYPE_MD || nextProtocolType > NextProtocolType.originalProtocol) return 0;
     if (end - o < SHIM_BYTES + METADATA_HEADER_BYTES) {
       stack.warnings = Warning.intShort;
       return 0;
     }
-    const word = u32(b, o + 4);
+    const word = b.getUint32(o + 4);
     if (word >>> 28 !== 2) {
       stack.warnings = Warning.intVersion;
       return 0;
@@ -78,16 +94,16 @@ export function intMdOver(batch: HopBatch, stack: IntStack): { decodeIntMd: Deco
     stack.isInt = true;
     stack.nextProtocolType = nextProtocolType;
     // Octet 3 by the specification. laofan13/P4-INT writes octet 2, which is reserved: a value only there can be nothing else.
-    stack.originalDscp = (u8(b, o + 3) === 0 ? u8(b, o + 2) : u8(b, o + 3)) >>> 2;
-    stack.originalPort = u16(b, o + 2);
-    stack.originalProtocol = u8(b, o + 3);
-    const stackBytes = u8(b, o + 1) * 4 - METADATA_HEADER_BYTES;
+    stack.originalDscp = (b.getUint8(o + 3) === 0 ? b.getUint8(o + 2) : b.getUint8(o + 3)) >>> 2;
+    stack.originalPort = b.getUint16(o + 2);
+    stack.originalProtocol = b.getUint8(o + 3);
+    const stackBytes = b.getUint8(o + 1) * 4 - METADATA_HEADER_BYTES;
     if (stackBytes < 0) {
       stack.warnings = Warning.intLength;
       return 0;
     }
-    const bitmap = u16(b, o + 8);
-    const domainInstruction = u16(b, o + 12);
+    const bitmap = b.getUint16(o + 8);
+    const domainInstruction = b.getUint16(o + 12);
     const hopBytes = ((word >>> 8) & 0x1f) * 4;
     if (hopBytes < baselineBytes(bitmap) || (hopBytes === 0 && stackBytes !== 0) || bitmap === 0) {
       stack.warnings = Warning.hopMl;
@@ -108,7 +124,7 @@ export function intMdOver(batch: HopBatch, stack: IntStack): { decodeIntMd: Deco
     if (domainInstruction !== 0) stack.warnings |= Warning.domainUnknown;
     if (first + stackBytes > end) stack.warnings |= Warning.intTruncated;
     stack.hasNodeIds = (bitmap & 0x8000) !== 0 && first + 4 <= end;
-    stack.newestNodeId = stack.hasNodeIds && hops > 0 ? u32(b, first) : 0;
+    stack.newestNodeId = stack.hasNodeIds && hops > 0 ? b.getUint32(first) : 0;
     // Entries that were cut off cost no octets: only so many are listed, or a small datagram would fill the batch with nothing.
     const isListed = batch.length - batch.datagramFirstHop + hops <= MAX_LISTED_HOPS;
     const listed = isListed ? hops : Math.min(hops, Math.ceil(Math.max(0, end - first) / hopBytes));
@@ -126,10 +142,10 @@ export function intMdOver(batch: HopBatch, stack: IntStack): { decodeIntMd: Deco
     present[row] = 0;
     if ((bitmap & 0x8000) !== 0) {
       if (o + 4 > end) return;
-      const id = u32(b, o);
+      const id = b.getUint32(o);
       if (id !== 0xffffffff) {
         nodeId[row] = id;
-        present[row] |= Present.nodeId;
+        present[row] |= HAS_NODE_ID;
       }
       o += 4;
     }
@@ -143,87 +159,87 @@ export function intMdOver(batch: HopBatch, stack: IntStack): { decodeIntMd: Deco
       if ((bitmap & 0x4000) !== 0) {
         if (o + 4 > end) break read;
         // All ones in one half means that this half is not available.
-        const pair = u32(b, o);
-        if (pair >>> 16 !== 0xffff && (had & Present.ingressInterfaceId) === 0) {
+        const pair = b.getUint32(o);
+        if (pair >>> 16 !== 0xffff && (had & HAS_INGRESS_INTERFACE_ID) === 0) {
           ingressInterfaceId[row] = pair >>> 16;
-          found |= Present.ingressInterfaceId;
+          found |= HAS_INGRESS_INTERFACE_ID;
         }
-        if ((pair & 0xffff) !== 0xffff && (had & Present.egressInterfaceId) === 0) {
+        if ((pair & 0xffff) !== 0xffff && (had & HAS_EGRESS_INTERFACE_ID) === 0) {
           egressInterfaceId[row] = pair & 0xffff;
-          found |= Present.egressInterfaceId;
+          found |= HAS_EGRESS_INTERFACE_ID;
         }
         o += 4;
       }
       if ((bitmap & 0x2000) !== 0) {
         if (o + 4 > end) break read;
-        const latency = u32(b, o);
-        if (latency !== 0xffffffff && (had & Present.hopLatency) === 0) {
+        const latency = b.getUint32(o);
+        if (latency !== 0xffffffff && (had & HAS_HOP_LATENCY) === 0) {
           hopLatencyNs[row] = latency * profile.timestampUnitNs;
-          found |= Present.hopLatency;
+          found |= HAS_HOP_LATENCY;
         }
         o += 4;
       }
       if ((bitmap & 0x1000) !== 0) {
         if (o + 4 > end) break read;
-        const occupancy = u32(b, o);
-        if (occupancy !== 0xffffffff && (had & Present.queueOccupancy) === 0) {
+        const occupancy = b.getUint32(o);
+        if (occupancy !== 0xffffffff && (had & HAS_QUEUE_OCCUPANCY) === 0) {
           queueId[row] = occupancy >>> 24;
           queueOccupancy[row] = occupancy & 0xffffff;
-          found |= Present.queueId | Present.queueOccupancy;
+          found |= HAS_QUEUE_ID | HAS_QUEUE_OCCUPANCY;
         }
         o += 4;
       }
       if ((bitmap & 0x0800) !== 0) {
         if (o + 8 > end) break read;
-        const high = u32(b, o);
-        const low = u32(b, o + 4);
-        if ((high !== 0xffffffff || low !== 0xffffffff) && (had & Present.ingressTimestamp) === 0) {
+        const high = b.getUint32(o);
+        const low = b.getUint32(o + 4);
+        if ((high !== 0xffffffff || low !== 0xffffffff) && (had & HAS_INGRESS_TIMESTAMP) === 0) {
           writeScaled64(ingressTimestampWords, row, high, low, profile.timestampUnitNs);
-          found |= Present.ingressTimestamp;
+          found |= HAS_INGRESS_TIMESTAMP;
         }
         o += 8;
       }
       if ((bitmap & 0x0400) !== 0) {
         if (o + 8 > end) break read;
-        const high = u32(b, o);
-        const low = u32(b, o + 4);
-        if ((high !== 0xffffffff || low !== 0xffffffff) && (had & Present.egressTimestamp) === 0) {
+        const high = b.getUint32(o);
+        const low = b.getUint32(o + 4);
+        if ((high !== 0xffffffff || low !== 0xffffffff) && (had & HAS_EGRESS_TIMESTAMP) === 0) {
           writeScaled64(egressTimestampWords, row, high, low, profile.timestampUnitNs);
-          found |= Present.egressTimestamp;
+          found |= HAS_EGRESS_TIMESTAMP;
         }
         o += 8;
       }
       if ((bitmap & 0x0380) === 0) break read;
       if ((bitmap & 0x0200) !== 0) {
         if (o + 8 > end) break read;
-        const ingress = u32(b, o);
-        const egress = u32(b, o + 4);
-        if (ingress !== 0xffffffff && (had & Present.level2IngressInterfaceId) === 0) {
+        const ingress = b.getUint32(o);
+        const egress = b.getUint32(o + 4);
+        if (ingress !== 0xffffffff && (had & HAS_LEVEL2_INGRESS_INTERFACE_ID) === 0) {
           level2IngressInterfaceId[row] = ingress;
-          found |= Present.level2IngressInterfaceId;
+          found |= HAS_LEVEL2_INGRESS_INTERFACE_ID;
         }
-        if (egress !== 0xffffffff && (had & Present.level2EgressInterfaceId) === 0) {
+        if (egress !== 0xffffffff && (had & HAS_LEVEL2_EGRESS_INTERFACE_ID) === 0) {
           level2EgressInterfaceId[row] = egress;
-          found |= Present.level2EgressInterfaceId;
+          found |= HAS_LEVEL2_EGRESS_INTERFACE_ID;
         }
         o += 8;
       }
       if ((bitmap & 0x0100) !== 0) {
         if (o + 4 > end) break read;
-        const utilization = u32(b, o);
-        if (utilization !== 0xffffffff && (had & Present.egressInterfaceTxUtilization) === 0) {
+        const utilization = b.getUint32(o);
+        if (utilization !== 0xffffffff && (had & HAS_EGRESS_INTERFACE_TX_UTILIZATION) === 0) {
           egressInterfaceTxUtilization[row] = utilization;
-          found |= Present.egressInterfaceTxUtilization;
+          found |= HAS_EGRESS_INTERFACE_TX_UTILIZATION;
         }
         o += 4;
       }
       if ((bitmap & 0x0080) !== 0) {
         if (o + 4 > end) break read;
-        const buffer = u32(b, o);
-        if (buffer !== 0xffffffff && (had & Present.buffer) === 0) {
+        const buffer = b.getUint32(o);
+        if (buffer !== 0xffffffff && (had & HAS_BUFFER) === 0) {
           bufferId[row] = buffer >>> 24;
           bufferOccupancy[row] = buffer & 0xffffff;
-          found |= Present.buffer;
+          found |= HAS_BUFFER;
         }
         o += 4;
       }

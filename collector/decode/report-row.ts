@@ -5,6 +5,10 @@ import { FLOW_WORDS, FlowWord, type DIALECTS, type HopBatch } from '../hop.ts';
 import type { DatagramOutcome } from './outcome.ts';
 import type { SourceProfile } from './profile.ts';
 
+// Bound here, because an imported binding is loaded and checked at each use.
+const KEY_WORDS = FLOW_WORDS;
+const { ports: WORD_PORTS, protocol: WORD_PROTOCOL, tunnel: WORD_TUNNEL } = FlowWord;
+
 export interface Rows {
   /**
    * Appends a datagram row. `version` is 0, 1 or 2 (the version nibble, which is also the dialect's index), `timestampWrapNs` is 0 for
@@ -45,9 +49,9 @@ export function rowsOver(batch: HopBatch, outcome: DatagramOutcome): Rows {
     firstHop[row] = batch.length;
     hopCount[row] = 0;
     flowParts[row] = 0;
-    flowKey[row * FLOW_WORDS + FlowWord.ports] = 0;
-    flowKey[row * FLOW_WORDS + FlowWord.protocol] = 0;
-    flowKey[row * FLOW_WORDS + FlowWord.tunnel] = 0;
+    flowKey[row * KEY_WORDS + WORD_PORTS] = 0;
+    flowKey[row * KEY_WORDS + WORD_PROTOCOL] = 0;
+    flowKey[row * KEY_WORDS + WORD_TUNNEL] = 0;
     packetLengthBytes[row] = 0;
     return row;
   }

@@ -3,13 +3,26 @@
 // Rule: timestamps are the low 32 bits of the device clock; they wrap and never become absolute here.
 
 import { Present, ReportFlag, type HopBatch } from '../hop.ts';
-import { u16, u24, u32, u8, writeScaled64 } from './bytes.ts';
+import { u24, writeScaled64 } from './bytes.ts';
 import { InnerType, type DecodeInnerPacket } from './inner-packet.ts';
 import type { IntStack } from './int-md.ts';
 import type { DatagramOutcome, DialectDecoder } from './outcome.ts';
 import type { SourceProfile } from './profile.ts';
 import { Refusal } from './reason.ts';
 import type { Rows } from './report-row.ts';
+
+// Bound here, because an imported binding is loaded and checked at each use.
+const {
+  dropReason: HAS_DROP_REASON,
+  egressInterfaceId: HAS_EGRESS_INTERFACE_ID,
+  egressTimestamp: HAS_EGRESS_TIMESTAMP,
+  ingressInterfaceId: HAS_INGRESS_INTERFACE_ID,
+  ingressTimestamp: HAS_INGRESS_TIMESTAMP,
+  nodeId: HAS_NODE_ID,
+  queueId: HAS_QUEUE_ID,
+  queueOccupancy: HAS_QUEUE_OCCUPANCY,
+} = Present;
+const { congestedQueue: FLAG_CONGESTED_QUEUE, dropped: FLAG_DROPPED, trackedFlow: FLAG_TRACKED_FLOW } = ReportFlag;
 
 const FIXED_BYTES = 12;
 const DROP_BYTES = 12;
@@ -33,44 +46,44 @@ export function reportV05Over(
 
   function decodeReportV05(b: DataView, start: number, end: number, profile: SourceProfile): void {
     if (end - start < FIXED_BYTES) return outcome.reject(Refusal.groupShort, 0);
-    const word = u32(b, start);
+    const word = b.getUint32(start);
     const nextProtocol = (word >>> 24) & 0x0f;
     outcome.sequenceBits = 32;
     outcome.hardwareId = word & 0x3f;
-    outcome.sequenceNumber = u32(b, start + 4);
+    outcome.sequenceNumber = b.getUint32(start + 4);
     if (nextProtocol > NextProtocol.switchLocal) return outcome.reject(Refusal.nextProtocol, 0);
     const headerBytes =
       nextProtocol === NextProtocol.drop ? DROP_BYTES : nextProtocol === NextProtocol.switchLocal ? LOCAL_BYTES : 0;
     if (end - start < FIXED_BYTES + headerBytes) return outcome.reject(Refusal.groupShort, FIXED_BYTES);
     const o = start + FIXED_BYTES;
     outcome.hasHeader = true;
-    outcome.nodeId = nextProtocol === NextProtocol.ethernet ? 0 : u32(b, o);
+    outcome.nodeId = nextProtocol === NextProtocol.ethernet ? 0 : b.getUint32(o);
     outcome.framedReports = 1;
 
     const flags =
-      ((word & 0x00800000) !== 0 ? ReportFlag.dropped : 0) |
-      ((word & 0x00400000) !== 0 ? ReportFlag.congestedQueue : 0) |
-      ((word & 0x00200000) !== 0 ? ReportFlag.trackedFlow : 0);
+      ((word & 0x00800000) !== 0 ? FLAG_DROPPED : 0) |
+      ((word & 0x00400000) !== 0 ? FLAG_CONGESTED_QUEUE : 0) |
+      ((word & 0x00200000) !== 0 ? FLAG_TRACKED_FLOW : 0);
     appendDatagram(0, profile, WRAP_UNITS * profile.timestampUnitNs);
     const report = appendReport(0, flags);
     const hop = batch.length++;
     reportOf[hop] = report;
-    present[hop] = Present.ingressTimestamp;
-    writeScaled64(ingressTimestampWords, hop, 0, u32(b, start + 8), profile.timestampUnitNs);
+    present[hop] = HAS_INGRESS_TIMESTAMP;
+    writeScaled64(ingressTimestampWords, hop, 0, b.getUint32(start + 8), profile.timestampUnitNs);
     if (nextProtocol !== NextProtocol.ethernet) {
       nodeId[hop] = outcome.nodeId;
-      ingressInterfaceId[hop] = u16(b, o + 4);
-      egressInterfaceId[hop] = u16(b, o + 6);
-      queueId[hop] = u8(b, o + 8);
-      present[hop] |= Present.nodeId | Present.ingressInterfaceId | Present.egressInterfaceId | Present.queueId;
+      ingressInterfaceId[hop] = b.getUint16(o + 4);
+      egressInterfaceId[hop] = b.getUint16(o + 6);
+      queueId[hop] = b.getUint8(o + 8);
+      present[hop] |= HAS_NODE_ID | HAS_INGRESS_INTERFACE_ID | HAS_EGRESS_INTERFACE_ID | HAS_QUEUE_ID;
     }
     if (nextProtocol === NextProtocol.drop) {
-      dropReason[hop] = u8(b, o + 9);
-      present[hop] |= Present.dropReason;
+      dropReason[hop] = b.getUint8(o + 9);
+      present[hop] |= HAS_DROP_REASON;
     } else if (nextProtocol === NextProtocol.switchLocal) {
       queueOccupancy[hop] = u24(b, o + 9);
-      writeScaled64(egressTimestampWords, hop, 0, u32(b, o + 12), profile.timestampUnitNs);
-      present[hop] |= Present.queueOccupancy | Present.egressTimestamp;
+      writeScaled64(egressTimestampWords, hop, 0, b.getUint32(o + 12), profile.timestampUnitNs);
+      present[hop] |= HAS_QUEUE_OCCUPANCY | HAS_EGRESS_TIMESTAMP;
     }
     hopCount[report] = 1;
     stack.reset();

@@ -3,13 +3,24 @@
 // Rule: no report of a datagram is believed before the whole chain of Report Lengths was walked; one wrong length would invent reports.
 
 import { Present, ReportFlag, type HopBatch } from '../hop.ts';
-import { u16, u32, u8 } from './bytes.ts';
 import { InnerType, looksLikeEthernet, type DecodeInnerPacket } from './inner-packet.ts';
 import { baselineBytes, type IntStack, type ReadBaseline } from './int-md.ts';
 import type { DatagramOutcome, DialectDecoder } from './outcome.ts';
 import type { SourceProfile } from './profile.ts';
 import { Refusal, Warning } from './reason.ts';
 import type { Rows } from './report-row.ts';
+
+// Bound here, because an imported binding is loaded and checked at each use.
+const { dropReason: HAS_DROP_REASON, nodeId: HAS_NODE_ID, queueId: HAS_QUEUE_ID } = Present;
+const { trackedFlow: FLAG_TRACKED_FLOW } = ReportFlag;
+const {
+  domainSpecific: INNER_DOMAIN_SPECIFIC,
+  ethernet: INNER_ETHERNET,
+  ipv4: INNER_IPV4,
+  ipv6: INNER_IPV6,
+  none: INNER_NONE,
+  tlv: INNER_TLV,
+} = InnerType;
 
 const GROUP_BYTES = 8;
 const MAIN_CONTENTS_BYTES = 8;
@@ -33,11 +44,11 @@ export function reportV20Over(
 
   function decodeReportV20(b: DataView, start: number, end: number, profile: SourceProfile): void {
     if (end - start < GROUP_BYTES) return outcome.reject(Refusal.groupShort, 0);
-    const word = u32(b, start);
+    const word = b.getUint32(start);
     outcome.sequenceBits = 22;
     outcome.hardwareId = (word >>> 22) & 0x3f;
     outcome.sequenceNumber = word & 0x3fffff;
-    outcome.nodeId = u32(b, start + 4);
+    outcome.nodeId = b.getUint32(start + 4);
     outcome.hasHeader = true;
 
     appendDatagram(2, profile, 0);
@@ -46,7 +57,7 @@ export function reportV20Over(
     let index = 0;
     // A report is only believed when the lengths of all agree: the caller takes everything back when one does not.
     for (; end - o >= 4; index++) {
-      const head = u32(b, o);
+      const head = b.getUint32(o);
       const isInt = head >>> 28 === ReportType.int;
       const words = (head >>> 16) & 0xff;
       // BMv2 programs (laofan13/P4-INT) send Report Length 0; an INT report cannot be shorter than two words, so it is certain. Only the
@@ -80,8 +91,8 @@ export function reportV20Over(
     if (reportType > ReportType.int) return Refusal.reportType;
     const isInt = reportType === ReportType.int;
     const metadataBytes = isInt ? ((head >>> 8) & 0xff) * 4 : 0;
-    const domainBits = isInt ? u16(b, o + 8) : 0;
-    let metadataBits = isInt ? u16(b, o + 4) : 0;
+    const domainBits = isInt ? b.getUint16(o + 8) : 0;
+    let metadataBits = isInt ? b.getUint16(o + 4) : 0;
     let neededBytes = baselineBytes(metadataBits);
     if (neededBytes > metadataBytes) {
       // The width of reserved bits is not specified: they take four octets where MD Length has room for that, and none elsewhere.
@@ -101,7 +112,7 @@ export function reportV20Over(
     const row = appendReport(index, flags);
     const metadata = o + 4 + MAIN_CONTENTS_BYTES;
     const inner = isInt ? metadata + metadataBytes : o + 4;
-    const lookForInt = (flags & ReportFlag.trackedFlow) !== 0 || !isInt;
+    const lookForInt = (flags & FLAG_TRACKED_FLOW) !== 0 || !isInt;
     stack.reset();
     warnings |= decodeInnerContents(b, inner, end, (head >>> 24) & 0x0f, row, profile, lookForInt);
 
@@ -133,7 +144,7 @@ export function reportV20Over(
     const hop = batch.length++;
     reportOf[hop] = row;
     nodeId[hop] = outcome.nodeId;
-    present[hop] = Present.nodeId;
+    present[hop] = HAS_NODE_ID;
     readMainMetadata(b, o, end, bits, hop, profile);
   }
 
@@ -142,10 +153,10 @@ export function reportV20Over(
     // Bit 0 is reserved here; an exporter that sets it sends its node id first.
     let next = readBaseline(b, (bits & 0x8000) !== 0 ? o + 4 : o, end, bits, hop, profile);
     for (let bit = 0x0040; bit > 0x0001; bit >>>= 1) if ((bits & bit) !== 0) next += 4;
-    if ((bits & 0x0001) === 0 || next + 4 > end || u32(b, next) === 0xffffffff) return;
-    if ((present[hop] & Present.queueId) === 0) queueId[hop] = u8(b, next);
-    dropReason[hop] = u8(b, next + 1);
-    present[hop] |= Present.queueId | Present.dropReason;
+    if ((bits & 0x0001) === 0 || next + 4 > end || b.getUint32(next) === 0xffffffff) return;
+    if ((present[hop] & HAS_QUEUE_ID) === 0) queueId[hop] = b.getUint8(next);
+    dropReason[hop] = b.getUint8(next + 1);
+    present[hop] |= HAS_QUEUE_ID | HAS_DROP_REASON;
   }
 
   function decodeInnerContents(
@@ -157,10 +168,10 @@ export function reportV20Over(
     profile: SourceProfile,
     lookForInt: boolean,
   ): number {
-    if (innerType === InnerType.none) return o < end ? Warning.innerWithInnerType0 : 0;
-    if (innerType === InnerType.tlv) return decodeTlvs(b, o, end, row, profile, lookForInt);
-    if (innerType === InnerType.domainSpecific) return Warning.domainUnknown;
-    if (innerType > InnerType.ipv6) return Warning.innerTypeReserved;
+    if (innerType === INNER_NONE) return o < end ? Warning.innerWithInnerType0 : 0;
+    if (innerType === INNER_TLV) return decodeTlvs(b, o, end, row, profile, lookForInt);
+    if (innerType === INNER_DOMAIN_SPECIFIC) return Warning.domainUnknown;
+    if (innerType > INNER_IPV6) return Warning.innerTypeReserved;
     const actualType = actualInnerType(b, o, end, innerType);
     const warnings = actualType === innerType ? 0 : Warning.innerTypeMismatch;
     return warnings | decodeInnerPacket(b, o, end, actualType, row, profile, lookForInt);
@@ -170,9 +181,9 @@ export function reportV20Over(
   function decodeTlvs(b: DataView, o: number, end: number, row: number, profile: SourceProfile, lookForInt: boolean): number {
     let warnings = 0;
     while (end - o >= 4) {
-      const next = o + 4 + u8(b, o + 1) * 4;
+      const next = o + 4 + b.getUint8(o + 1) * 4;
       if (next > end) return warnings | Warning.tlvOverrun;
-      const type = u8(b, o) >>> 4;
+      const type = b.getUint8(o) >>> 4;
       if (type >= 1 && type <= 3 && flowParts[row] === 0) {
         warnings |= decodeInnerPacket(b, o + 4, next, type + 2, row, profile, lookForInt);
       } else if (type === 0) warnings |= Warning.domainUnknown;
@@ -186,12 +197,12 @@ export function reportV20Over(
 
 /**
  * What the inner contents really begin with. Some programs announce IPv4 or IPv6 and send Ethernet, or the other version: the version
- * nibble is then wrong, and what is there instead shows itself. InnerType.none: neither.
+ * nibble is then wrong, and what is there instead shows itself. INNER_NONE: neither.
  */
 function actualInnerType(b: DataView, o: number, end: number, innerType: number): number {
-  if (innerType === InnerType.ethernet || o >= end) return innerType;
-  const version = u8(b, o) >>> 4;
-  if (version === (innerType === InnerType.ipv4 ? 4 : 6)) return innerType;
-  if (looksLikeEthernet(b, o, end)) return InnerType.ethernet;
-  return version === 4 ? InnerType.ipv4 : version === 6 ? InnerType.ipv6 : InnerType.none;
+  if (innerType === INNER_ETHERNET || o >= end) return innerType;
+  const version = b.getUint8(o) >>> 4;
+  if (version === (innerType === INNER_IPV4 ? 4 : 6)) return innerType;
+  if (looksLikeEthernet(b, o, end)) return INNER_ETHERNET;
+  return version === 4 ? INNER_IPV4 : version === 6 ? INNER_IPV6 : INNER_NONE;
 }

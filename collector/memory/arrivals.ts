@@ -52,8 +52,8 @@ export class ArrivalPool {
   readonly #pinned: Uint8Array;
   readonly #usedNs: Float64Array;
   /** By queue row: its log plus one (0: none), and the node time of the newest arrival that it could not keep. */
-  readonly #logOf: Uint32Array;
-  readonly #missedNodeNs: Float64Array;
+  declare private readonly logByRow: Uint32Array;
+  declare private readonly missedNodeNs: Float64Array;
   readonly #enqueueNodeNs: Float64Array;
   readonly #waitNs: Float64Array;
   readonly #lengthBytes: Float64Array;
@@ -83,8 +83,8 @@ export class ArrivalPool {
     this.#owner = arena.uint32(logs);
     this.#pinned = arena.uint8(logs);
     this.#usedNs = arena.float64(logs);
-    this.#logOf = arena.uint32(rows);
-    this.#missedNodeNs = arena.float64(rows);
+    this.logByRow = arena.uint32(rows);
+    this.missedNodeNs = arena.float64(rows);
     this.#enqueueNodeNs = arena.float64(logs * entries);
     this.#waitNs = arena.float64(logs * entries);
     this.#lengthBytes = arena.float64(logs * entries);
@@ -110,11 +110,11 @@ export class ArrivalPool {
     tcpSequence: number,
     hasTcpSequence: boolean,
   ): void {
-    if (this.#logOf[row] === 0 && mayTake) this.#take(row, nowNs);
-    const log = this.#logOf[row] - 1;
+    if (this.logByRow[row] === 0 && mayTake) this.#take(row, nowNs);
+    const log = this.logByRow[row] - 1;
     if (log < 0) {
       this.totals[0]++;
-      this.#missedNodeNs[row] = enqueueNodeNs;
+      this.missedNodeNs[row] = enqueueNodeNs;
       return;
     }
     this.#usedNs[log] = nowNs;
@@ -134,7 +134,7 @@ export class ArrivalPool {
 
   /** Log of the queue, -1 when it has none. */
   logOf(row: number): number {
-    return this.#logOf[row] - 1;
+    return this.logByRow[row] - 1;
   }
 
   /** How often the log has been taken: tells one use of it from another. */
@@ -144,31 +144,31 @@ export class ArrivalPool {
 
   /** True when the queue has kept every arrival since node time `nodeNs`. */
   isCompleteSince(row: number, nodeNs: number): boolean {
-    return this.#logOf[row] !== 0 && this.#missedNodeNs[row] < nodeNs;
+    return this.logByRow[row] !== 0 && this.missedNodeNs[row] < nodeNs;
   }
 
   /** An event has opened on the queue: its log is needed for longer. */
   pin(row: number): void {
-    if (this.#logOf[row] !== 0) this.#pinned[this.#logOf[row] - 1] = 1;
+    if (this.logByRow[row] !== 0) this.#pinned[this.logByRow[row] - 1] = 1;
   }
 
   /** The queue needs no log any more. */
   release(row: number): void {
-    if (this.#logOf[row] === 0) return;
-    this.free(this.#logOf[row] - 1);
-    this.#logOf[row] = 0;
+    if (this.logByRow[row] === 0) return;
+    this.free(this.logByRow[row] - 1);
+    this.logByRow[row] = 0;
   }
 
   /** The row goes to another queue. */
   forget(row: number): void {
     this.release(row);
-    this.#missedNodeNs[row] = -Infinity;
+    this.missedNodeNs[row] = -Infinity;
   }
 
   /** Parts the queue from its log and returns it for handing over, -1 when it has none. */
   detach(row: number): number {
-    const log = this.#logOf[row] - 1;
-    this.#logOf[row] = 0;
+    const log = this.logByRow[row] - 1;
+    this.logByRow[row] = 0;
     return log;
   }
 
@@ -200,7 +200,7 @@ export class ArrivalPool {
     this.#state[log] = IN_USE;
     this.#owner[log] = row;
     this.#pinned[log] = 0;
-    this.#logOf[row] = log + 1;
+    this.logByRow[row] = log + 1;
     Atomics.add(this.#version, log, 1);
     this.#length[log] = 0;
     this.#weight[log] = 1;
@@ -211,8 +211,8 @@ export class ArrivalPool {
   #deprive(log: number): void {
     const owner = this.#owner[log];
     const newest = this.#length[log] - 1;
-    if (newest >= 0) this.#missedNodeNs[owner] = this.#enqueueNodeNs[log * this.entries + newest];
-    this.#logOf[owner] = 0;
+    if (newest >= 0) this.missedNodeNs[owner] = this.#enqueueNodeNs[log * this.entries + newest];
+    this.logByRow[owner] = 0;
     this.totals[1]++;
   }
 

@@ -11,27 +11,26 @@ import type { Arena } from './arena.ts';
 export const DROP_PLACES = ['late', 'not-admitted', 'rate-limit', 'internal-error'] as const;
 export const DropPlace = { late: 0, notAdmitted: 1, rateLimit: 2, internalError: 3 } as const;
 
-const SINGLE = [
-  'datagramsReceived',
+/** Slot of every count that stands alone. */
+export const Count = {
+  datagramsReceived: 0,
   /** Messages of the kernel: of one datagram each, unless it coalesced several. */
-  'messagesReceived',
-  'bytesReceived',
-  'datagramsDecoded',
-  'duplicates',
-  'reportsFramed',
-  'reportsDecoded',
+  messagesReceived: 1,
+  bytesReceived: 2,
+  datagramsDecoded: 3,
+  duplicates: 4,
+  reportsFramed: 5,
+  reportsDecoded: 6,
   /** Reports in decoded datagrams that were duplicates: decoded, and not observed again. */
-  'reportsDuplicate',
-  'hopsDecoded',
+  reportsDuplicate: 7,
+  hopsDecoded: 8,
   /** Reports about packets to the report port itself: telemetry of telemetry. */
-  'telemetryOfTelemetry',
+  telemetryOfTelemetry: 9,
   /** Collector time of the newest datagram, ns; how far the ingest thread has come. */
-  'newestArrivalNs',
-] as const;
-export type SingleCount = (typeof SINGLE)[number];
-
-/** Slot of every count. */
-export const Count = Object.fromEntries(SINGLE.map((name, slot) => [name, slot])) as Record<SingleCount, number>;
+  newestArrivalNs: 10,
+} as const;
+export type SingleCount = keyof typeof Count;
+const SINGLES = Object.keys(Count).length;
 
 /** How many reasons, warnings and unknown dialects there are to count. */
 export interface CounterWidths {
@@ -42,17 +41,17 @@ export interface CounterWidths {
 
 /** One set of counts that belong together. */
 export class CounterSnapshot {
-  readonly values: Float64Array;
+  declare readonly values: Float64Array;
   /** By place, by reason code for whole datagrams and for single reports, by warning bit, by unknown dialect: views of `values`. */
-  readonly datagramsDropped: Float64Array;
-  readonly datagramsRejected: Float64Array;
-  readonly reportsRefused: Float64Array;
-  readonly warnings: Float64Array;
-  readonly unknownDialects: Float64Array;
+  declare readonly datagramsDropped: Float64Array;
+  declare readonly datagramsRejected: Float64Array;
+  declare readonly reportsRefused: Float64Array;
+  declare readonly warnings: Float64Array;
+  declare readonly unknownDialects: Float64Array;
 
   constructor(widths: CounterWidths) {
     this.values = new Float64Array(lengthOf(widths));
-    let at = SINGLE.length;
+    let at = SINGLES;
     const next = (length: number): Float64Array => this.values.subarray(at, (at += length));
     this.datagramsDropped = next(DROP_PLACES.length);
     this.datagramsRejected = next(widths.refusals);
@@ -72,7 +71,7 @@ export class CounterSnapshot {
 }
 
 function lengthOf({ refusals, warnings, unknownDialects }: CounterWidths): number {
-  return SINGLE.length + DROP_PLACES.length + 2 * refusals + warnings + unknownDialects;
+  return SINGLES + DROP_PLACES.length + 2 * refusals + warnings + unknownDialects;
 }
 
 export class Counters {

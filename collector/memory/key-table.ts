@@ -37,34 +37,38 @@ export function rowLayout(keyWords: number, fields: number): RowLayout {
   return { keyWords, rowWords: rowDoubles * 2, rowDoubles, lastSeenNs, fields: lastSeenNs + 1 };
 }
 
+/**
+ * Its fields are declared and not defined: a field that is first undefined and then assigned is no constant to V8, and each look-up would load
+ * and check all of them (seen in its code, Node 24).
+ */
 export class KeyTable {
   /** Rows, row 0 included. */
-  readonly capacity: number;
-  readonly layout: RowLayout;
+  declare readonly capacity: number;
+  declare readonly layout: RowLayout;
   /** All rows: as words, and as doubles over the same memory. The key of row 0 is never written. */
-  readonly words: Uint32Array;
-  readonly doubles: Float64Array;
+  declare readonly words: Uint32Array;
+  declare readonly doubles: Float64Array;
   /** [0] rows in use, [1] look-ups that ended in row 0, [2] rows given to another key. */
-  readonly totals: Float64Array;
+  declare readonly totals: Float64Array;
   /** A place to write a key to look up; local to each thread. */
-  readonly wanted: Uint32Array;
+  declare readonly wanted: Uint32Array;
   /** True when the row that `rowOf` last returned was claimed by that call: its fields hold an older key's values or zeros. */
   isNew = false;
   /** Two 16-bit numbers for each word of a key. */
-  protected readonly secret: Uint32Array;
-  readonly #index: Uint32Array;
-  readonly #mask: number;
-  readonly #idleNs: number;
+  declare protected readonly secret: Uint32Array;
+  declare private readonly index: Uint32Array;
+  declare private readonly mask: number;
+  declare private readonly idleNs: number;
 
   /** `capacity` rows besides row 0; a row idle for `idleNs` may be given away. `secret`: two random 16-bit numbers for each word. */
   constructor(arena: Arena, capacity: number, layout: RowLayout, idleNs: number, secret: Uint32Array) {
     this.capacity = capacity + 1;
     this.layout = layout;
     this.secret = secret;
-    this.#idleNs = idleNs;
+    this.idleNs = idleNs;
     const slots = 2 ** Math.ceil(Math.log2(Math.max(WINDOW, capacity * 2)));
-    this.#mask = slots - 1;
-    this.#index = arena.uint32(slots);
+    this.mask = slots - 1;
+    this.index = arena.uint32(slots);
     this.doubles = arena.float64(this.capacity * layout.rowDoubles);
     this.words = new Uint32Array(this.doubles.buffer, this.doubles.byteOffset, this.doubles.length * 2);
     this.totals = arena.float64(3);
@@ -75,7 +79,7 @@ export class KeyTable {
   find(): number {
     const hash = this.hashOf(this.wanted, 0);
     for (let i = 0; i < WINDOW; i++) {
-      const entry = this.#index[(hash + i) & this.#mask];
+      const entry = this.index[(hash + i) & this.mask];
       if (entry === EMPTY) return 0;
       if (entry === VACATED || (entry ^ hash) >>> ROW_BITS !== 0) continue;
       if (this.holds(entry & ROW_MASK, this.wanted, 0)) return entry & ROW_MASK;
@@ -90,7 +94,7 @@ export class KeyTable {
 
   /** Row of the key at `words[at]`, whose hash is `hash`. The first slot is tried here, so that V8 inlines the common case. */
   rowOf(hash: number, words: Uint32Array, at: number, nowNs: number): number {
-    const entry = this.#index[hash & this.#mask];
+    const entry = this.index[hash & this.mask];
     const row = entry & ROW_MASK;
     if (entry !== EMPTY && (entry ^ hash) >>> ROW_BITS === 0 && row < this.capacity && this.holds(row, words, at)) {
       this.isNew = false;
@@ -104,8 +108,8 @@ export class KeyTable {
     let free = -1;
     this.isNew = false;
     for (let i = 0; i < WINDOW; i++) {
-      const slot = (hash + i) & this.#mask;
-      const entry = this.#index[slot];
+      const slot = (hash + i) & this.mask;
+      const entry = this.index[slot];
       if (entry === EMPTY || entry === VACATED) {
         if (free < 0) free = slot;
         if (entry === EMPTY) break;
@@ -122,7 +126,7 @@ export class KeyTable {
 
   /** Slot where the search for a key of this hash begins. Reading it early, and the row behind it, lets cache misses overlap. */
   entryOf(hash: number): number {
-    return this.#index[hash & this.#mask];
+    return this.index[hash & this.mask];
   }
 
   /** Any word of the row in an index entry, to have its line in the cache. */
@@ -136,7 +140,7 @@ export class KeyTable {
     // A whole number to V8 too: one that came out of doubles would make every index that is reckoned from it a double.
     const row = (this.totals[0] + 1) | 0;
     this.totals[0] = row;
-    this.#index[free] = entryFor(hash, row);
+    this.index[free] = entryFor(hash, row);
     return this.#claim(row, words, at, nowNs);
   }
 
@@ -145,8 +149,8 @@ export class KeyTable {
     let oldestSlot = -1;
     let oldestNs = Infinity;
     for (let i = 0; i < WINDOW; i++) {
-      const slot = (hash + i) & this.#mask;
-      const entry = this.#index[slot];
+      const slot = (hash + i) & this.mask;
+      const entry = this.index[slot];
       if (entry === EMPTY || entry === VACATED) continue;
       const row = entry & ROW_MASK;
       const seenNs = this.lastSeenNs(row);
@@ -158,11 +162,11 @@ export class KeyTable {
       this.totals[1]++;
       return 0;
     }
-    const row = this.#index[oldestSlot] & ROW_MASK;
+    const row = this.index[oldestSlot] & ROW_MASK;
     if (free >= 0) {
-      this.#index[oldestSlot] = VACATED;
-      this.#index[free] = entryFor(hash, row);
-    } else this.#index[oldestSlot] = entryFor(hash, row);
+      this.index[oldestSlot] = VACATED;
+      this.index[free] = entryFor(hash, row);
+    } else this.index[oldestSlot] = entryFor(hash, row);
     this.totals[2]++;
     return this.#claim(row, words, at, nowNs);
   }
@@ -210,7 +214,7 @@ export class KeyTable {
 
   /** For how long a row must have been idle before another key may have it, ns. */
   protected idleNsOf(_row: number): number {
-    return this.#idleNs;
+    return this.idleNs;
   }
 
   /** True when the row's key is the one at `words[at]`. */

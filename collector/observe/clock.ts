@@ -11,6 +11,14 @@ import { nodeTagOf, Present, type HopBatch } from '../hop.ts';
 import type { Arena } from '../memory/arena.ts';
 import { KeyTable, rowLayout } from '../memory/key-table.ts';
 
+// Bound here, because an imported binding is loaded and checked at each use.
+const {
+  egressTimestamp: HAS_EGRESS_TIMESTAMP,
+  hopLatency: HAS_HOP_LATENCY,
+  ingressTimestamp: HAS_INGRESS_TIMESTAMP,
+  nodeId: HAS_NODE_ID,
+} = Present;
+
 const TWO_32 = 0x1_0000_0000;
 const OFFSET_WINDOW_NS = 60e9;
 /** A stamp that is so far ahead of its own arrival, the offset taken in, cannot be right. */
@@ -105,7 +113,7 @@ export function clockStage(nodes: NodeTable, batch: HopBatch): () => void {
   function observe(): void {
     const nowNs = arrivalNs[0];
     for (let hop = 0; hop < batch.length; hop++) {
-      const isNamed = (present[hop] & Present.nodeId) !== 0 && nodeId[hop] !== 0;
+      const isNamed = (present[hop] & HAS_NODE_ID) !== 0 && nodeId[hop] !== 0;
       const report = reportOf[hop];
       if (!isNamed && hopCount[report] !== 1) {
         // A cut entry of a stack: nobody knows which node it was.
@@ -160,8 +168,8 @@ export function clockStage(nodes: NodeTable, batch: HopBatch): () => void {
   /** When the packet came in on the node's clock: its ingress stamp, or egress minus latency, or the arrival of the report. */
   function nodeTime(hop: number, base: number, wrapNs: number, nowNs: number): number {
     const carried = present[hop];
-    const fromIngress = (carried & Present.ingressTimestamp) !== 0;
-    if (!fromIngress && (carried & Present.egressTimestamp) === 0) {
+    const fromIngress = (carried & HAS_INGRESS_TIMESTAMP) !== 0;
+    if (!fromIngress && (carried & HAS_EGRESS_TIMESTAMP) === 0) {
       if (n[base + LAST_ARRIVAL_NS] === 0) anchor(base, 0, 0, nowNs);
       const relativeNs = nowNs - n[base + OFFSET_NS];
       if (relativeNs > n[base + NEWEST_NODE_NS]) n[base + NEWEST_NODE_NS] = relativeNs;
@@ -187,7 +195,7 @@ export function clockStage(nodes: NodeTable, batch: HopBatch): () => void {
       n[base + LAST_ARRIVAL_NS] = nowNs;
     }
     learnOffset(base, nowNs - relativeNs, nowNs);
-    return fromIngress ? relativeNs : relativeNs - ((carried & Present.hopLatency) !== 0 ? hopLatencyNs[hop] : 0);
+    return fromIngress ? relativeNs : relativeNs - ((carried & HAS_HOP_LATENCY) !== 0 ? hopLatencyNs[hop] : 0);
   }
 
   function isStrange(base: number, relative: number, nowNs: number): boolean {

@@ -16,9 +16,9 @@ const TOKENS = LAYOUT.fields + 6;
 const TOKENS_AT_NS = LAYOUT.fields + 7;
 
 export class ExporterTable {
-  readonly keys: KeyTable;
+  declare readonly keys: KeyTable;
   /** Strangers by network: /24 of IPv4, /48 of IPv6. */
-  readonly strangers: KeyTable;
+  declare readonly strangers: KeyTable;
 
   constructor(arena: Arena, capacity: number, strangers: number, secret: Uint32Array) {
     // The longest unheard makes room at once: what it sent stays in the totals of all.

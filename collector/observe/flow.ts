@@ -7,9 +7,13 @@ import { FLOW_WORDS, FlowPart, FlowWord, type HopBatch } from '../hop.ts';
 import type { Arena } from '../memory/arena.ts';
 import { finish, KeyTable, mixWord, rowLayout } from '../memory/key-table.ts';
 
+// Bound here, because an imported binding is loaded and checked at each use.
+const KEY_WORDS = FLOW_WORDS;
+const { addresses: PART_ADDRESSES } = FlowPart;
+
 const IDLE_NS = 30e9;
 const IDLE_ONCE_NS = 1e9;
-const LAYOUT = rowLayout(FLOW_WORDS, 1);
+const LAYOUT = rowLayout(KEY_WORDS, 1);
 const REPORTS = LAYOUT.fields;
 const { rowDoubles: ROW_DOUBLES, rowWords: ROW_WORDS } = LAYOUT;
 const IPV4 = 4;
@@ -30,7 +34,7 @@ export class FlowTable {
   flowAt(row: number, generation: number): FlowKey | undefined {
     const { keys } = this;
     if (row === 0 || keys.generationOf(row) !== generation) return undefined;
-    const words = keys.words.slice(row * ROW_WORDS, row * ROW_WORDS + FLOW_WORDS);
+    const words = keys.words.slice(row * ROW_WORDS, row * ROW_WORDS + KEY_WORDS);
     return keys.generationOf(row) === generation ? { words } : undefined;
   }
 }
@@ -50,11 +54,8 @@ export function flowStage(flows: FlowTable, batch: HopBatch): () => void {
    */
   function prefetch(): void {
     let sum = 0;
-    for (let report = 0; report < reports.length; report++) {
-      const hash = keys.hashOf(flowKey, report * FLOW_WORDS);
-      flowHash[report] = hash;
-      sum ^= keys.entryOf(hash);
-    }
+    for (let report = 0; report < reports.length; report++) flowHash[report] = keys.hashOf(flowKey, report * KEY_WORDS);
+    for (let report = 0; report < reports.length; report++) sum ^= keys.entryOf(flowHash[report]);
     for (let report = 0; report < reports.length; report++) sum ^= keys.touch(keys.entryOf(flowHash[report]));
     touched[0] = sum;
   }
@@ -63,21 +64,21 @@ export function flowStage(flows: FlowTable, batch: HopBatch): () => void {
     const nowNs = arrivalNs[0];
     prefetch();
     for (let report = 0; report < reports.length; report++) {
-      if ((flowParts[report] & FlowPart.addresses) === 0) {
+      if ((flowParts[report] & PART_ADDRESSES) === 0) {
         flowRow[report] = 0;
         continue;
       }
-      const row = keys.rowOf(flowHash[report], flowKey, report * FLOW_WORDS, nowNs);
+      const row = keys.rowOf(flowHash[report], flowKey, report * KEY_WORDS, nowNs);
       const counter = row * ROW_DOUBLES + REPORTS;
       if (keys.isNew) doubles[counter] = 0;
       doubles[counter]++;
       flowRow[report] = row;
-      flowGeneration[report] = words[row * ROW_WORDS + FLOW_WORDS];
+      flowGeneration[report] = words[row * ROW_WORDS + KEY_WORDS];
     }
   };
 }
 
-/** A flow's key: FLOW_WORDS words, see FlowWord. */
+/** A flow's key: KEY_WORDS words, see FlowWord. */
 export interface FlowKey {
   words: Uint32Array;
 }

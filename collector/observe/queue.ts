@@ -14,6 +14,11 @@ import { LATENCY_BUCKETS, latencyBucket } from '../memory/histogram.ts';
 import { KeyTable, rowLayout } from '../memory/key-table.ts';
 import type { Ring } from '../memory/ring.ts';
 
+// Bound here, because an imported binding is loaded and checked at each use.
+const { egressInterfaceId: HAS_EGRESS_INTERFACE_ID, queueId: HAS_QUEUE_ID, queueOccupancy: HAS_QUEUE_OCCUPANCY } = Present;
+const { dropped: FLAG_DROPPED } = ReportFlag;
+const { tcpSequence: PART_TCP_SEQUENCE } = FlowPart;
+
 /** Thresholds on the wait in the queue, nanoseconds. */
 export interface QueueThresholds {
   openWaitNs: number;
@@ -179,10 +184,10 @@ export function queueStage(
     const nowNs = batch.arrivalNs[0];
     for (let hop = 0; hop < batch.length; hop++) {
       const carried = present[hop];
-      if (nodeTag[hop] === 0 || (carried & Present.egressInterfaceId) === 0) continue;
+      if (nodeTag[hop] === 0 || (carried & HAS_EGRESS_INTERFACE_ID) === 0) continue;
       wanted[0] = nodeTag[hop];
       wanted[1] = egressInterfaceId[hop];
-      wanted[2] = (carried & Present.queueId) !== 0 ? queueId[hop] : 0;
+      wanted[2] = (carried & HAS_QUEUE_ID) !== 0 ? queueId[hop] : 0;
       const row = keys.rowOfWanted(nowNs);
       if (keys.isNew) begin(row);
       observeHop(hop, row, nowNs);
@@ -215,7 +220,7 @@ export function queueStage(
     const report = reportOf[hop];
     n[base + REPORTS]++;
     n[base + BYTES] += packetLengthBytes[report];
-    if ((flags[report] & ReportFlag.dropped) !== 0) {
+    if ((flags[report] & FLAG_DROPPED) !== 0) {
       n[base + DROP_REPORTS]++;
       if (n[base + OPEN] === 1) n[base + EVENT_DROPS]++;
       return;
@@ -224,7 +229,7 @@ export function queueStage(
     const latencyNs = latencyOf(batch, hop, timestampWrapNs[datagram]);
     const rate = portBytesPerNs[datagram];
     const unit = occupancyUnitBytes[datagram];
-    const depthKnown = unit > 0 && (present[hop] & Present.queueOccupancy) !== 0;
+    const depthKnown = unit > 0 && (present[hop] & HAS_QUEUE_OCCUPANCY) !== 0;
     const depthGivesWait = depthKnown && rate > 0;
     if (latencyNs < 0 && !depthGivesWait) return;
     let waitNs = depthGivesWait ? (queueOccupancy[hop] * unit) / rate : 0;
@@ -285,7 +290,7 @@ export function queueStage(
       flowRow[report],
       flowGeneration[report],
       tcpSequence[report],
-      (flowParts[report] & FlowPart.tcpSequence) !== 0,
+      (flowParts[report] & PART_TCP_SEQUENCE) !== 0,
     );
   }
 

@@ -1,5 +1,9 @@
-// `npm run bench`: measures, prints a table, and JSON with --json. `npm run bench -- NAME...` runs the figures whose names begin so.
+// `npm run bench`: measures and prints a table; JSON with --json; --record keeps it for docs/reference/performance.md, which
+// `npm run generate` makes of it. `npm run bench -- NAME...` runs the figures whose names begin so.
 
+import { writeFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
 import { ingestFamily } from './ingest.ts';
 import { observeFamily } from './observe.ts';
 import { processFamily } from './process.ts';
@@ -7,6 +11,8 @@ import { vethFamily } from './veth.ts';
 import { tableOf, type Family, type Measure } from './measure.ts';
 
 const FAMILIES: readonly Family[] = [observeFamily, ingestFamily, vethFamily, processFamily];
+
+const RECORD = join(import.meta.dirname, '../../docs/reference/performance.json');
 
 const args = process.argv.slice(2);
 const names = args.filter((arg) => !arg.startsWith('--'));
@@ -24,5 +30,9 @@ for (const name of names) {
 }
 const measures: Measure[] = [];
 for (const family of FAMILIES) if (family.names.some(wanted)) measures.push(...(await family.run(wanted, say)));
-if (isJson) console.log(JSON.stringify(measures.map(({ name, value, unit, spread }) => ({ name, value, unit, spread }))));
+if (args.includes('--record')) {
+  const machine = `${cpus()[0].model.trim()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.version}`;
+  writeFileSync(RECORD, `${JSON.stringify({ machine, measures }, undefined, 2)}\n`);
+}
+if (isJson) console.log(JSON.stringify(measures));
 else console.log(tableOf(measures));

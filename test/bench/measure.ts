@@ -1,13 +1,13 @@
 // What a benchmark says, and how a table of it looks.
 
+import { GOALS, isReached, type Goal } from './goals.ts';
+
 /** One figure: the median of its rounds and how far they spread (half the distance between the quartiles over the median). */
 export interface Measure {
   name: string;
   value: number;
   unit: string;
   spread: number;
-  /** What it should be, as a sentence; and whether it is. */
-  goal?: { text: string; isReached: boolean };
 }
 
 /** A group of figures that are measured together. */
@@ -18,27 +18,13 @@ export interface Family {
   run(wanted: (name: string) => boolean, say: (text: string) => void): Promise<Measure[]>;
 }
 
-export function atLeast(value: number, goal: number, text: string): Measure['goal'] {
-  return { text: `≥ ${text}`, isReached: value >= goal };
-}
-
-export function atMost(value: number, goal: number, text: string): Measure['goal'] {
-  return { text: `≤ ${text}`, isReached: value <= goal };
-}
-
 /** A figure out of the rounds that it was measured in. */
-export function measureOf(
-  name: string,
-  unit: string,
-  rounds: readonly number[],
-  goalOf?: (value: number) => Measure['goal'],
-): Measure {
+export function measureOf(name: string, unit: string, rounds: readonly number[]): Measure {
   const sorted = rounds.toSorted((a, b) => a - b);
   const at = (share: number): number => sorted[Math.round((sorted.length - 1) * share)];
   const value = at(0.5);
   const spread = value === 0 ? 0 : (at(0.75) - at(0.25)) / 2 / Math.abs(value);
-  const goal = goalOf?.(value);
-  return { name, value, unit, spread, ...(goal === undefined ? {} : { goal }) };
+  return { name, value, unit, spread };
 }
 
 /** A number with three or four digits that matter, and M for a million. */
@@ -52,9 +38,16 @@ export function short(value: number): string {
 
 /** The figures as a Markdown table. */
 export function tableOf(measures: readonly Measure[]): string {
-  const rows = measures.map(({ name, value, unit, spread, goal }) => {
-    const judged = goal === undefined ? 'published' : `${goal.text} ${goal.isReached ? '✓' : '✗'}`;
-    return `| \`${name}\` | ${short(value)} | ${unit} | ${(spread * 100).toFixed(0)} % | ${judged} |`;
+  const rows = measures.map(({ name, value, unit, spread }) => {
+    const cells = [`\`${name}\``, short(value), unit, `${(spread * 100).toFixed(0)} %`, judgementOf(name, value)];
+    return `| ${cells.join(' | ')} |`;
   });
   return ['| measure | median | unit | spread | goal |', '| --- | --- | --- | --- | --- |', ...rows].join('\n');
+}
+
+function judgementOf(name: string, value: number): string {
+  const goal = GOALS[name] as Goal | undefined;
+  if (goal === undefined) return 'published';
+  const text = goal.atLeast === undefined ? `≤ ${short(goal.atMost!)}` : `≥ ${short(goal.atLeast)}`;
+  return `${text} ${isReached(name, value) === true ? '✓' : '✗'}`;
 }
