@@ -25,6 +25,9 @@ const VECTORS = MESSAGES * HEADER_BYTES;
 const NAMES = VECTORS + MESSAGES * VECTOR_BYTES;
 const CONTROLS = NAMES + MESSAGES * NAME_BYTES;
 const BUFFERS = CONTROLS + MESSAGES * CONTROL_BYTES;
+/** Fewer datagrams than these are few; and how long a pause lets more come, ms. */
+const FEW = 32;
+const PAUSE_MS = 0.1;
 const STAMP = 0;
 const NOW = 1;
 
@@ -37,6 +40,8 @@ export async function receiveLoop(fd: number, handler: UdpHandler, stop: Int32Ar
   const source = new Uint32Array(4);
   /** Octets of each coalesced datagram in the message that is being delivered; 0: it is one. */
   let segmentBytes = 0;
+  /** Datagrams that the newest system call brought. */
+  let datagrams = 0;
   /** Wall-clock milliseconds: when the kernel took the message in (0: it does not tell), and now. In an array, where they need no box. */
   const times = new Float64Array(2);
 
@@ -72,6 +77,7 @@ export async function receiveLoop(fd: number, handler: UdpHandler, stop: Int32Ar
     // A datagram without octets is one all the same: it is received, and rejected.
     let o = 0;
     do {
+      datagrams++;
       handler.receive(view, start + o, start + Math.min(o + segment, length), source, waitedMs);
       o += segment;
     } while (o < length);
@@ -105,8 +111,11 @@ export async function receiveLoop(fd: number, handler: UdpHandler, stop: Int32Ar
       throw systemError(libc, 'recvmmsg');
     }
     times[NOW] = Date.now();
+    datagrams = 0;
     handler.arrive();
     for (let message = 0; message < count; message++) deliver(message);
     handler.settle();
+    // A few at a time: more will have come in a moment, and a system call for each costs more than all the rest. One alone is not waited on.
+    if (datagrams > 1 && datagrams < FEW) Atomics.wait(stop, 0, 0, PAUSE_MS);
   }
 }

@@ -27,6 +27,11 @@ export function measureOf(name: string, unit: string, rounds: readonly number[])
   return { name, value, unit, spread };
 }
 
+/** The value that the share `share` of all does not exceed. */
+export function percentile(values: readonly number[], share: number): number {
+  return values.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(values.length * share) - 1)];
+}
+
 /** A number with three or four digits that matter, and M for a million. */
 export function short(value: number): string {
   const magnitude = Math.abs(value);

@@ -1,12 +1,11 @@
 // The whole process: its memory, what a scrape takes and costs, how fast a webhook leaves, and its processor time.
 
 import { createSocket } from 'node:dgram';
-import { until } from '../support/processes.ts';
-import { receive } from '../support/receiver.ts';
 import { Postcards } from '../support/postcards.ts';
 import { startCollectorProcess, type CollectorProcess } from './collector-process.ts';
 import { SEGMENTS, warmUp } from './ingest.ts';
-import { measureOf, type Family, type Measure } from './measure.ts';
+import { IncidentProbe } from './incident-probe.ts';
+import { measureOf, percentile, type Family, type Measure } from './measure.ts';
 import { compileNative, type Native } from './native.ts';
 
 /** About half of what plain datagrams come to without loss on two cores. */
@@ -20,6 +19,7 @@ const FLOOD_RATE = 2_000_000;
 const QUEUES_OF_50K_SERIES = 2650;
 const SCRAPES = 9;
 const INCIDENTS = 100;
+const INCIDENT_EVERY_MS = 40;
 
 export const processFamily: Family = {
   names: [
@@ -128,43 +128,24 @@ async function makeQueues(collector: CollectorProcess, queues: number): Promise<
 
 /** From the datagram that opens a queue's congestion to the request at the receiver's door, each time on another queue. */
 async function webhook(native: Native): Promise<Measure[]> {
-  const arrived = new Map<number, number>();
-  const hook = await receive((request) => {
-    const atMs = performance.now();
-    const event = JSON.parse(request.body.toString()) as { type: string; data: { queue: { interfaceId: number } } };
-    const { interfaceId } = event.data.queue;
-    if (!arrived.has(interfaceId)) arrived.set(interfaceId, atMs);
-    return 200;
-  });
-  const collector = await startCollectorProcess({
-    ingest: { sources: [{ addresses: ['127.0.0.1'], emptyLatency: '1us' }] },
-    webhooks: [{ name: 'bench', url: hook.url, secret: { env: 'HOPSCOPE_BENCH_SECRET' }, minSeverity: 1 }],
-  });
-  const socket = createSocket('udp4');
-  const card = new Postcards(1, 128);
-  const sent = new Map<number, number>();
+  const probe = await IncidentProbe.start();
+  const collector = await startCollectorProcess(probe.settings());
   try {
     await warmUp(native, collector);
-    const load = native.send({ port: collector.port, seconds: INCIDENTS * 0.04 + 2, rate: HALF_LOAD, segments: 1, flows: 1000 });
+    const seconds = (INCIDENTS * INCIDENT_EVERY_MS) / 1000 + 1;
+    const load = native.send({ port: collector.port, seconds, rate: HALF_LOAD, segments: 1, flows: 1000 });
     await new Promise((resolve) => setTimeout(resolve, 500));
     for (let incident = 0; incident < INCIDENTS; incident++) {
-      const egressInterface = 2000 + incident;
-      card.head(77, incident);
-      card.report(0, 5, egressInterface, incident * 40e6, 200_000);
-      sent.set(egressInterface, performance.now());
-      socket.send(Buffer.from(card.bytes), collector.port, '127.0.0.1');
-      await new Promise((resolve) => setTimeout(resolve, 40));
+      probe.shoot(collector.port);
+      await new Promise((resolve) => setTimeout(resolve, INCIDENT_EVERY_MS));
     }
     await load;
-    await until('all webhooks', () => arrived.size >= INCIDENTS);
+    const times = await probe.times();
+    return [measureOf('webhook.ms.p50', 'ms', times), measureOf('webhook.ms.p99', 'ms', [percentile(times, 0.99)])];
   } finally {
-    socket.close();
     await collector.stop();
-    await hook.close();
+    await probe.close();
   }
-  const times = [...sent].map(([egressInterface, sentMs]) => arrived.get(egressInterface)! - sentMs);
-  const p99 = times.toSorted((a, b) => a - b)[Math.ceil(times.length * 0.99) - 1];
-  return [measureOf('webhook.ms.p50', 'ms', times), measureOf('webhook.ms.p99', 'ms', [p99])];
 }
 
 async function processor(native: Native): Promise<Measure[]> {

@@ -11,7 +11,8 @@ import { rulesYaml } from '../../alerts/rules/generate.ts';
 import { RULE_GROUPS } from '../../alerts/rules/rules.ts';
 import { loadConfig } from '../../collector/config.ts';
 import { dashboardJson } from '../../dashboards/grafana/generate.ts';
-import { metricsPage, performancePage } from '../../docs/generate.ts';
+import { performancePage } from '../bench/page.ts';
+import { metricsPage } from '../../docs/generate.ts';
 import { noisyBackup } from '../../p4-int/fabric/scenario.ts';
 
 const root = join(import.meta.dirname, '..', '..');
