@@ -40,7 +40,7 @@ export interface Accounting {
     aboutOurPort: number;
   };
   /** By admitted sender. */
-  sources: Record<string, string | number>[];
+  sources: SenderBooks[];
   /** Datagrams of senders that are not admitted, by network. */
   strangers: { network: string; datagrams: number }[];
 }
@@ -52,15 +52,30 @@ export function countsOf(lanes: readonly Diagnosis[]): CounterSnapshot {
   return first;
 }
 
-/** Sequence gaps of all exporters less what was dropped here. */
-export function lostBeforeUs(lanes: readonly Diagnosis[], counts: CounterSnapshot, kernelDropped: number): number {
+/**
+ * Sequence gaps of all exporters less what was dropped here. A sender that does not count makes no gap, so what was dropped of its datagrams is
+ * not taken off; what the kernel drops bears no name, so that strangers' datagrams among it make this too small.
+ */
+export function lostBeforeUs(lanes: readonly Diagnosis[], kernelDropped: number, counts: CounterSnapshot): number {
+  const bySender = new Map<string, { lost: number; droppedHere: number }>();
+  const of = (words: Uint32Array, at: number): { lost: number; droppedHere: number } => {
+    const address = addressText(words, at);
+    const known = bySender.get(address) ?? { lost: 0, droppedHere: 0 };
+    bySender.set(address, known);
+    return known;
+  };
+  for (const { state } of lanes) {
+    const { sources, exporters } = state;
+    for (const row of sources.keys.usedRows())
+      of(sources.keys.words, row * sources.keys.layout.rowWords).lost += sources.lost(row);
+    for (const row of exporters.keys.usedRows()) {
+      const dropped = exporters.counted(row, ExporterCount.late) + exporters.counted(row, ExporterCount.rateLimited);
+      of(exporters.keys.words, row * exporters.keys.layout.rowWords).droppedHere += dropped;
+    }
+  }
   let lost = 0;
-  for (const { state } of lanes) for (const row of state.sources.keys.usedRows()) lost += state.sources.lost(row);
-  const droppedHere =
-    counts.datagramsDropped[DropPlace.late] +
-    counts.datagramsDropped[DropPlace.rateLimit] +
-    counts.datagramsDropped[DropPlace.internalError];
-  return Math.max(0, lost - Math.round(kernelDropped * perMessageOf(counts)) - droppedHere);
+  for (const sender of bySender.values()) lost += Math.max(0, sender.lost - sender.droppedHere);
+  return Math.max(0, lost - Math.round(kernelDropped * perMessageOf(counts)));
 }
 
 /** The kernel counts a coalesced message that finds no room as one drop (measured), however many datagrams it held. */
@@ -85,7 +100,7 @@ export function accountingOf(lanes: readonly Diagnosis[], kernelDropped: number)
       dropped: named(DROP_PLACES, counts.datagramsDropped),
       kernelDropped,
       perMessage: perMessageOf(counts),
-      lostBeforeUs: lostBeforeUs(lanes, counts, kernelDropped),
+      lostBeforeUs: lostBeforeUs(lanes, kernelDropped, counts),
       unaccounted: received - decoded - sumOf(counts.datagramsRejected) - sumOf(counts.datagramsDropped),
     },
     reports: {
@@ -96,25 +111,51 @@ export function accountingOf(lanes: readonly Diagnosis[], kernelDropped: number)
       unaccounted: framed - decodedReports - sumOf(counts.reportsRefused),
       aboutOurPort: counts.of('telemetryOfTelemetry'),
     },
-    sources: lanes.flatMap(sourcesOf),
-    strangers: lanes.flatMap(strangersOf),
+    sources: sourcesOf(lanes),
+    strangers: strangersOf(lanes, counts.datagramsDropped[DropPlace.notAdmitted]),
   };
 }
 
-function sourcesOf({ state: { exporters } }: Diagnosis): Record<string, string | number>[] {
-  const { keys } = exporters;
-  return keys.usedRows().map((row) => ({
-    address: addressText(keys.words, row * keys.layout.rowWords),
-    ...Object.fromEntries(Object.entries(ExporterCount).map(([name, count]) => [name, exporters.counted(row, count)])),
-  }));
+type SenderBooks = { address: string } & Record<keyof typeof ExporterCount, number>;
+
+/** A sender that reports for many nodes is heard by several threads: its books are added up. */
+function sourcesOf(lanes: readonly Diagnosis[]): SenderBooks[] {
+  const byAddress = new Map<string, SenderBooks>();
+  for (const { exporters } of lanes.map(({ state }) => state)) {
+    for (const row of exporters.keys.usedRows()) {
+      const address = addressText(exporters.keys.words, row * exporters.keys.layout.rowWords);
+      const sender = byAddress.get(address) ?? {
+        address,
+        received: 0,
+        bytes: 0,
+        decoded: 0,
+        rejected: 0,
+        late: 0,
+        rateLimited: 0,
+      };
+      for (const name of Object.keys(ExporterCount) as (keyof typeof ExporterCount)[]) {
+        sender[name] += exporters.counted(row, ExporterCount[name]);
+      }
+      byAddress.set(address, sender);
+    }
+  }
+  return [...byAddress.values()];
 }
 
-function strangersOf({ state: { exporters } }: Diagnosis): { network: string; datagrams: number }[] {
-  const { strangers } = exporters;
-  return strangers.usedRows().map((row) => {
-    const text = addressText(strangers.words, row * strangers.layout.rowWords);
-    return { network: text.includes(':') ? `${text}/48` : `${text}/24`, datagrams: exporters.turnedAway(row) };
-  });
+/** By network; what was counted for networks that the table has no room for any more is "others". */
+function strangersOf(lanes: readonly Diagnosis[], turnedAway: number): { network: string; datagrams: number }[] {
+  const byNetwork = new Map<string, number>();
+  for (const { exporters } of lanes.map(({ state }) => state)) {
+    const { strangers } = exporters;
+    for (const row of strangers.usedRows()) {
+      const text = addressText(strangers.words, row * strangers.layout.rowWords);
+      const network = text.includes(':') ? `${text}/48` : `${text}/24`;
+      byNetwork.set(network, (byNetwork.get(network) ?? 0) + exporters.turnedAway(row));
+    }
+  }
+  const others = turnedAway - [...byNetwork.values()].reduce((sum, n) => sum + n, 0);
+  if (others > 0) byNetwork.set('others', others);
+  return [...byNetwork].map(([network, datagrams]) => ({ network, datagrams }));
 }
 
 /** Counts by name, zeros left out. */

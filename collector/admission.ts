@@ -48,7 +48,9 @@ export class Admission {
    */
   sourceOf(words: Uint32Array, arrivalNs: Float64Array): Source | undefined {
     const last = this.#last;
-    return last !== undefined && isSame(last.words, words) ? last : this.#lookUp(words, arrivalNs[0]);
+    if (last === undefined || !isSame(last.words, words)) return this.#lookUp(words, arrivalNs[0]);
+    this.#exporters.touch(last.row, arrivalNs[0]);
+    return last;
   }
 
   #lookUp(words: Uint32Array, nowNs: number): Source | undefined {

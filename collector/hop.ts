@@ -59,11 +59,11 @@ class ColumnMemory {
     this.#buffer = new ArrayBuffer(maxBytes);
   }
 
-  /** Offset of the next column of `length` elements. */
-  #take(length: number, elementBytes: number): number {
+  /** Offset of the next column of `rows` rows. */
+  #take(rows: number, rowBytes: number): number {
     const at = this.#offset;
-    const near = Math.ceil((Math.min(length, NEAR_ROWS) * elementBytes) / LINE_BYTES) * LINE_BYTES;
-    const beyond = Math.max(0, length * elementBytes - near);
+    const near = Math.ceil((Math.min(rows, NEAR_ROWS) * rowBytes) / LINE_BYTES) * LINE_BYTES;
+    const beyond = Math.max(0, rows * rowBytes - near);
     this.#offset += near + Math.ceil(beyond / PAGE_BYTES) * PAGE_BYTES;
     return at;
   }
@@ -76,8 +76,8 @@ class ColumnMemory {
     return new Uint16Array(this.#buffer, this.#take(length, 2), length);
   }
 
-  uint32(length: number): Uint32Array {
-    return new Uint32Array(this.#buffer, this.#take(length, 4), length);
+  uint32(length: number, wordsPerRow = 1): Uint32Array {
+    return new Uint32Array(this.#buffer, this.#take(length, 4 * wordsPerRow), length * wordsPerRow);
   }
 
   float64(length: number): Float64Array {
@@ -163,7 +163,7 @@ export class ReportColumns {
     this.firstHop = memory.uint32(capacity);
     this.hopCount = memory.uint32(capacity);
     this.flowParts = memory.uint8(capacity);
-    this.flowKey = memory.uint32(capacity * FLOW_WORDS);
+    this.flowKey = memory.uint32(capacity, FLOW_WORDS);
     this.ttl = memory.uint8(capacity);
     this.dscp = memory.uint8(capacity);
     this.packetLengthBytes = memory.uint32(capacity);

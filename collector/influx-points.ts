@@ -12,21 +12,26 @@ interface Point {
   timestamp: string;
 }
 
-/** One `fabric_queue` point per queue, at wall-clock time `nowUnixMs`. */
-export function queuePoints({ diagnosis, peaks }: Lane, nowUnixMs: number): Point[] {
-  const { queues } = diagnosis.state;
+/** One `fabric_queue` point per queue, at wall-clock time `nowUnixMs`. A queue that several lanes hear of is one point. */
+export function queuePoints(lanes: readonly Lane[], nowUnixMs: number): Point[] {
   const timestamp = `${BigInt(Math.round(nowUnixMs)) * 1_000_000n}`;
-  return diagnosis.names.queueRows().map((row) => ({
-    measurement: 'fabric_queue',
-    tags: queueLabels(diagnosis, row),
-    fields: {
-      peak_wait_seconds: peaks.of(row) / 1e9,
-      congested_seconds_total: queues.congestedNs(row) / 1e9,
-      reports_total: queues.reports(row),
-      drop_reports_total: queues.dropReports(row),
-    },
-    timestamp,
-  }));
+  const points = new Map<string, Point & { fields: Record<string, number> }>();
+  for (const { diagnosis, peaks } of lanes) {
+    const { queues } = diagnosis.state;
+    for (const row of diagnosis.names.queueRows()) {
+      const tags = queueLabels(diagnosis, row);
+      const key = JSON.stringify(tags);
+      const known = points.get(key)?.fields;
+      const fields = {
+        peak_wait_seconds: Math.max(known?.peak_wait_seconds ?? 0, peaks.of(row) / 1e9),
+        congested_seconds_total: Math.max(known?.congested_seconds_total ?? 0, queues.congestedNs(row) / 1e9),
+        reports_total: (known?.reports_total ?? 0) + queues.reports(row),
+        drop_reports_total: (known?.drop_reports_total ?? 0) + queues.dropReports(row),
+      };
+      points.set(key, { measurement: 'fabric_queue', tags, fields, timestamp });
+    }
+  }
+  return [...points.values()];
 }
 
 /** One `fabric_incident` point for a change of an incident. */

@@ -26,6 +26,8 @@ export interface IngestParts {
 
 const RESTART_MIN_MS = 100;
 const RESTART_MAX_MS = 10_000;
+/** A thread that lived for so long is started again without delay. */
+const SETTLED_MS = 10_000;
 /** The kernel's count of drops is asked for so often, if nobody else wants to know. */
 const DROPS_EVERY_MS = 60_000;
 
@@ -58,7 +60,7 @@ export class IngestSupervisor {
     try {
       sockets = await UdpSocket.open(ingest, memories.length, memories.length * ingest.processes).catch((error: unknown) => {
         log.notice(
-          `receiving the portable way, which costs several times the processor time (${unlessMissing(error as NodeJS.ErrnoException)})`,
+          `receiving the portable way, on one thread and at several times the processor time (${unlessMissing(error as NodeJS.ErrnoException)})`,
         );
         return [];
       });
@@ -98,9 +100,14 @@ export class IngestSupervisor {
     return this.#sockets.length > 0 ? this.#drops.read() : (kernelDropsAt(this.port) ?? 0);
   }
 
-  /** Octets that wait in the kernel's buffers, its own bookkeeping included. */
-  queuedBytes(): number {
-    return this.#sockets.reduce((sum, socket) => sum + socket.memory().queuedBytes, 0);
+  /** Threads that receive: one where the fast way is missing. */
+  get threads(): number {
+    return this.#threads.length;
+  }
+
+  /** Octets that wait in the fullest of the kernel's buffers, its own bookkeeping included; undefined where it cannot be asked. */
+  queuedBytes(): number | undefined {
+    return this.#sockets.length === 0 ? undefined : Math.max(...this.#sockets.map((socket) => socket.memory().queuedBytes));
   }
 }
 
@@ -113,6 +120,7 @@ class IngestThread {
   #ended: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #restartMs = RESTART_MIN_MS;
+  #upSinceMs = 0;
   #stopping = false;
   isUp = false;
   restarts = 0;
@@ -145,10 +153,12 @@ class IngestThread {
           this.isUp = true;
           this.port = message.port;
           this.receiveBufferBytes = message.receiveBufferBytes;
-          this.#restartMs = RESTART_MIN_MS;
+          this.#upSinceMs = performance.now();
           resolve();
         } else if (message.type === 'failed') fault = message.reason;
-        else {
+        else if (message.type === 'fault') {
+          this.#log.error(`a datagram could not be decoded through a fault of the collector, please report it: ${message.stack}`);
+        } else {
           const { reason, detail, firstBytes, source } = message;
           this.#log.notice(`rejected a datagram from ${source}: ${reason}, ${detail}; it begins ${firstBytes}`);
         }
@@ -159,6 +169,7 @@ class IngestThread {
           const wasUp = this.isUp;
           this.isUp = false;
           reject(fault ?? new Error('the ingest thread ended before it listened'));
+          if (wasUp && performance.now() - this.#upSinceMs > SETTLED_MS) this.#restartMs = RESTART_MIN_MS;
           if (wasUp && !this.#stopping) this.#later(fault);
           resolveEnd();
         }),

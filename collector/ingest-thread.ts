@@ -31,10 +31,13 @@ export interface IngestThreadData {
 export type IngestMessage =
   | { type: 'listening'; port: number; receiveBufferBytes: number }
   | { type: 'failed'; reason: NodeJS.ErrnoException }
+  | { type: 'fault'; stack: string }
   | { type: 'rejected'; reason: string; detail: string; firstBytes: string; source: string };
 
 const LOG_EVERY_NS = 10e9;
 const STOP_POLL_MS = 50;
+/** A system call that brings fewer messages has emptied the buffer: see ingest/receive-loop. */
+const FULL_CALL_MESSAGES = 64;
 if (parentPort !== null) {
   raiseInlining();
   await main(workerData as IngestThreadData, (message) => parentPort!.postMessage(message));
@@ -46,23 +49,35 @@ async function main(data: IngestThreadData, send: (message: IngestMessage) => vo
   const state = new SharedState(data.memory);
   let localPort = data.ingest.port;
   let from: Uint32Array = new Uint32Array(4);
+  // What waited while there was no thread is no overload: nothing is late before the first system call that empties the buffer.
+  let isCaughtUp = false;
+  let messages = 0;
   const pipeline = pipelineOver(
     state,
     new Admission(state.exporters, data.ingest),
     rejectionLog(send, now, () => from),
+    faultLog(send, now),
   );
   const handler: UdpHandler = {
-    arrive: () => pipeline.arrive(now()),
-    message: () => pipeline.message(),
+    arrive: () => {
+      messages = 0;
+      pipeline.arrive(now());
+    },
+    message: () => {
+      messages++;
+      pipeline.message();
+    },
     receive: (b, start, end, source, waitedMs) => {
       from = source;
-      pipeline.receive(b, start, end, source, localPort, waitedMs);
+      pipeline.receive(b, start, end, source, localPort, isCaughtUp ? waitedMs : 0);
     },
-    settle: () => pipeline.settle(),
+    settle: () => {
+      isCaughtUp ||= messages < FULL_CALL_MESSAGES;
+      pipeline.settle();
+    },
   };
   if (data.fd !== undefined) {
-    send({ type: 'listening', port: localPort, receiveBufferBytes: 0 });
-    return receiveLoop(data.fd, handler, data.stop);
+    return receiveLoop(data.fd, handler, data.stop, () => send({ type: 'listening', port: localPort, receiveBufferBytes: 0 }));
   }
   try {
     const portable = await DgramIngest.open(data.ingest, handler);
@@ -73,6 +88,16 @@ async function main(data: IngestThreadData, send: (message: IngestMessage) => vo
   } catch (error) {
     send({ type: 'failed', reason: error as NodeJS.ErrnoException });
   }
+}
+
+/** Says what went wrong in decoding a datagram: at most once in ten seconds. */
+function faultLog(send: (message: IngestMessage) => void, now: () => number): (error: unknown) => void {
+  let loggedNs = -Infinity;
+  return (error) => {
+    if (now() - loggedNs < LOG_EVERY_NS) return;
+    loggedNs = now();
+    send({ type: 'fault', stack: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  };
 }
 
 /** Says what was rejected: at most once per reason in ten seconds. */

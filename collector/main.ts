@@ -53,7 +53,16 @@ export interface Collector {
 export async function startCollector(config: Config, log: Log, onIncident?: (incident: Incident) => void): Promise<Collector> {
   const stops: (() => Promise<void> | void)[] = [];
   const stop = async (): Promise<void> => {
-    for (const stopPart of stops.splice(0).reverse()) await stopPart();
+    const faults: unknown[] = [];
+    for (const stopPart of stops.splice(0).reverse()) {
+      // One part that cannot be stopped keeps no other from it.
+      try {
+        await stopPart();
+      } catch (error) {
+        faults.push(error);
+      }
+    }
+    if (faults.length > 0) throw faults[0];
   };
   try {
     const timeline = new Timeline(Date.now());
@@ -124,7 +133,7 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
         ...config.influx,
         password: secrets.influxPassword,
         intervalMs: config.influx.interval / 1e6,
-        sample: () => lanes.flatMap((lane) => queuePoints(lane, Date.now())),
+        sample: () => queuePoints(lanes, Date.now()),
         notice: log.notice,
       });
 
@@ -134,7 +143,10 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
     );
     stops.push(() => ingest.stop());
     log.info(`listening for telemetry reports on UDP ${config.ingest.address} port ${ingest.port}`);
-    judgeBuffer(config, ingest.receiveBufferBytes, log);
+    judgeBuffer(config.ingest, ingest, log);
+    // The portable way has one thread: the other lanes stay empty.
+    diagnoses.splice(ingest.threads);
+    lanes.splice(ingest.threads);
 
     const { maxSeries: all, maxSeriesPerMetric: perMetric } = config.http;
     const series = new SeriesText(wideSeries(lanes, timeline), { all, perMetric });
@@ -203,6 +215,7 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
     for (const diagnosis of diagnoses) void followEdges(diagnosis, nowNs, () => isStopped);
     stops.push(() => {
       isStopped = true;
+      for (const { state } of diagnoses) state.edges.wake();
       clearInterval(fast);
       clearInterval(slow);
     });
@@ -232,20 +245,22 @@ async function followEdges(diagnosis: Diagnosis, nowNs: () => number, isStopped:
   }
 }
 
-/** The queue of an incident as it is now, or undefined when it has not been heard of lately. */
+/** The queue of an incident as it is now, in all lanes that hear of it; undefined when it has not been heard of lately. */
 function readQueue(lanes: readonly Diagnosis[], incident: Incident, atNs: number) {
-  for (const { names, state } of lanes) {
+  const found = lanes.flatMap(({ names, state: { queues } }) => {
     const row = names.queueRowOf(incident.queue);
-    if (row === undefined) continue;
-    const { queues } = state;
-    return {
-      atNs,
-      congestedNs: queues.congestedNs(row),
-      openings: queues.openCount(row),
-      reports: queues.reports(row),
-    };
-  }
-  return undefined;
+    return row === undefined
+      ? []
+      : { congestedNs: queues.congestedNs(row), openings: queues.openCount(row), reports: queues.reports(row) };
+  });
+  if (found.length === 0) return undefined;
+  const sum = (read: (queue: (typeof found)[number]) => number): number => found.reduce((total, queue) => total + read(queue), 0);
+  return {
+    atNs,
+    congestedNs: sum((queue) => queue.congestedNs),
+    openings: sum((queue) => queue.openings),
+    reports: sum((queue) => queue.reports),
+  };
 }
 
 /** What a small datagram costs in the kernel's buffer (a postcard of 120 octets: measured), and for how long the buffer should last. */
@@ -253,18 +268,17 @@ const DATAGRAM_BUFFER_BYTES = 832;
 const BUFFER_SECONDS = 0.2;
 
 /** Says when a receive buffer is smaller than was asked for, or lasts too short a time at the rate that was declared. */
-function judgeBuffer({ ingest }: Config, givenBytes: number, log: Log): void {
-  if (givenBytes < ingest.receiveBufferBytes) {
+function judgeBuffer(asked: Config['ingest'], { receiveBufferBytes: given, threads }: IngestSupervisor, log: Log): void {
+  if (given < asked.receiveBufferBytes) {
     log.notice(
-      `the kernel gave ${givenBytes} of ${ingest.receiveBufferBytes} octets of receive buffer; ` +
-        'raise net.core.rmem_max to hold longer bursts',
+      `the kernel gave ${given} of ${asked.receiveBufferBytes} octets of receive buffer; raise net.core.rmem_max to hold longer bursts`,
     );
   }
-  const seconds = (givenBytes * ingest.threads) / DATAGRAM_BUFFER_BYTES / ingest.expectedRate;
+  const seconds = (given * threads) / DATAGRAM_BUFFER_BYTES / asked.expectedRate;
   if (seconds < BUFFER_SECONDS) {
     log.notice(
-      `the receive buffer of ${givenBytes} octets holds ${Math.round(seconds * 1000)} ms at ingest.expectedRate ` +
-        `(${ingest.expectedRate} datagrams a second); 200 ms ride out a pause: raise net.core.rmem_max and ingest.receiveBufferBytes`,
+      `the receive buffer of ${given} octets holds ${Math.round(seconds * 1000)} ms at ingest.expectedRate ` +
+        `(${asked.expectedRate} datagrams a second); 200 ms ride out a pause: raise net.core.rmem_max and ingest.receiveBufferBytes`,
     );
   }
 }

@@ -23,17 +23,30 @@ export interface PartNumbers {
   webhookDead(): Sample[];
   ingestUp(): boolean;
   ingestRestarts(): number;
-  /** Octets: asked for and given, and what waits in it now. */
-  receiveBuffer(): { asked: number; given: number; queued: number };
+  /** Octets of each socket's: asked for and given, and what waits in the fullest, where it is known. */
+  receiveBuffer(): { asked: number; given: number; queued: number | undefined };
   /** What the newest rendering of the wide metrics came to. */
   series(): { shown: number; folded: ReadonlyMap<string, number> };
 }
 
-/** The source of every metric in the table that is not wide. */
-export function measure(lanes: readonly Diagnosis[], incidents: IncidentBook, parts: PartNumbers): MetricSource {
+/**
+ * The source of every metric in the table that is not wide. `begin` is called before each rendering: all counts of one rendering are from one
+ * moment, so that they balance.
+ */
+export function measure(
+  lanes: readonly Diagnosis[],
+  incidents: IncidentBook,
+  parts: PartNumbers,
+): { source: MetricSource; begin: () => void } {
+  let counts = countsOf(lanes);
+  let kernelDrops = 0;
+  const begin = (): void => {
+    counts = countsOf(lanes);
+    kernelDrops = parts.kernelDrops();
+  };
   const one = (value: number): Sample[] => [{ labels: {}, value }];
   const total = (read: (state: SharedState) => number): Sample[] => one(lanes.reduce((sum, lane) => sum + read(lane.state), 0));
-  const count = (name: SingleCount): Sample[] => one(countsOf(lanes).of(name));
+  const count = (name: SingleCount): Sample[] => one(counts.of(name));
   const byName = (names: readonly string[], label: string, values: Float64Array, skip = 0): Sample[] =>
     names.slice(skip).map((name, i) => ({ labels: { [label]: name }, value: values[i + skip] }));
   const perTable = (read: (keys: KeyTable) => number, column: 'rows' | 'capacity' | 'overflow' | 'evicted'): Sample[] => {
@@ -47,7 +60,7 @@ export function measure(lanes: readonly Diagnosis[], incidents: IncidentBook, pa
     return samples;
   };
 
-  return {
+  const source: MetricSource = {
     fabric_workload_budget_use_ratio: () => budgetUse(incidents),
     fabric_incident_culprit_ratio: () => culpritShares(incidents),
     fabric_incidents_open: () => openIncidents(incidents),
@@ -59,19 +72,20 @@ export function measure(lanes: readonly Diagnosis[], incidents: IncidentBook, pa
     hopscope_incident_overflow_total: () => one(incidents.overflow),
     hopscope_datagrams_received_total: () => count('datagramsReceived'),
     hopscope_messages_received_total: () => count('messagesReceived'),
+    hopscope_datagram_bytes_total: () => count('bytesReceived'),
     hopscope_datagrams_decoded_total: () => count('datagramsDecoded'),
     hopscope_datagrams_duplicate_total: () => count('duplicates'),
-    hopscope_datagrams_rejected_total: () => byName(REFUSALS, 'reason', countsOf(lanes).datagramsRejected, 1),
-    hopscope_datagrams_dropped_total: () => byName(DROP_PLACES, 'place', countsOf(lanes).datagramsDropped),
-    hopscope_kernel_dropped_datagrams_total: () => one(parts.kernelDrops()),
-    hopscope_datagrams_lost_before_us: () => one(lostBeforeUs(lanes, countsOf(lanes), parts.kernelDrops())),
+    hopscope_datagrams_rejected_total: () => byName(REFUSALS, 'reason', counts.datagramsRejected, 1),
+    hopscope_datagrams_dropped_total: () => byName(DROP_PLACES, 'place', counts.datagramsDropped),
+    hopscope_kernel_dropped_datagrams_total: () => one(kernelDrops),
+    hopscope_datagrams_lost_before_us: () => one(lostBeforeUs(lanes, kernelDrops, counts)),
     hopscope_reports_framed_total: () => count('reportsFramed'),
     hopscope_reports_decoded_total: () => count('reportsDecoded'),
     hopscope_reports_duplicate_total: () => count('reportsDuplicate'),
-    hopscope_reports_refused_total: () => byName(REFUSALS, 'reason', countsOf(lanes).reportsRefused, 1),
+    hopscope_reports_refused_total: () => byName(REFUSALS, 'reason', counts.reportsRefused, 1),
     hopscope_hops_total: () => count('hopsDecoded'),
-    hopscope_decode_warnings_total: () => byName(WARNINGS, 'code', countsOf(lanes).warnings),
-    hopscope_unknown_dialect_datagrams_total: () => byName(UNKNOWN_DIALECTS, 'dialect', countsOf(lanes).unknownDialects),
+    hopscope_decode_warnings_total: () => byName(WARNINGS, 'code', counts.warnings),
+    hopscope_unknown_dialect_datagrams_total: () => byName(UNKNOWN_DIALECTS, 'dialect', counts.unknownDialects),
     hopscope_telemetry_of_telemetry_total: () => count('telemetryOfTelemetry'),
     hopscope_table_rows: () => perTable(({ totals }) => totals[0], 'rows'),
     hopscope_table_capacity: () => perTable(({ capacity }) => capacity - 1, 'capacity'),
@@ -93,10 +107,11 @@ export function measure(lanes: readonly Diagnosis[], incidents: IncidentBook, pa
     hopscope_ingest_up: () => one(parts.ingestUp() ? 1 : 0),
     hopscope_ingest_restarts_total: () => one(parts.ingestRestarts()),
     hopscope_receive_buffer_bytes: () =>
-      Object.entries(parts.receiveBuffer()).map(([kind, value]) => ({ labels: { kind }, value })),
+      Object.entries(parts.receiveBuffer()).flatMap(([kind, value]) => (value === undefined ? [] : { labels: { kind }, value })),
     hopscope_series: () => one(parts.series().shown),
     hopscope_series_folded: () => [...parts.series().folded].map(([metric, value]) => ({ labels: { metric }, value })),
   };
+  return { source, begin };
 }
 
 const TABLES: Record<string, (state: SharedState) => KeyTable> = {

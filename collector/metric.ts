@@ -75,6 +75,7 @@ export const METRICS = [
     'Messages of the kernel: of one datagram each, or of several of one sender that it coalesced.',
     [],
   ),
+  metric('hopscope_datagram_bytes_total', 'counter', 'Octets of the payloads of received datagrams.', []),
   metric('hopscope_datagrams_decoded_total', 'counter', 'Datagrams whose framing was good; duplicates included.', []),
   metric(
     'hopscope_datagrams_duplicate_total',
@@ -157,9 +158,14 @@ export const METRICS = [
     'endpoint',
     'reason',
   ]),
-  metric('hopscope_ingest_up', 'gauge', '1 while the ingest thread listens.', []),
-  metric('hopscope_ingest_restarts_total', 'counter', 'Times that the ingest thread died and was started again.', []),
-  metric('hopscope_receive_buffer_bytes', 'gauge', 'Receive buffer of each socket: asked for, given, and filled now.', ['kind']),
+  metric('hopscope_ingest_up', 'gauge', '1 while all ingest threads listen.', []),
+  metric('hopscope_ingest_restarts_total', 'counter', 'Times that an ingest thread died and was started again.', []),
+  metric(
+    'hopscope_receive_buffer_bytes',
+    'gauge',
+    'Receive buffer of each socket: asked for and given, and what waits in the fullest.',
+    ['kind'],
+  ),
   metric('hopscope_series', 'gauge', 'Series of queues, nodes, exporters and workloads in the newest exposition.', []),
   metric(
     'hopscope_series_folded',

@@ -27,7 +27,6 @@ const {
   duplicates: COUNT_DUPLICATES,
   hopsDecoded: COUNT_HOPS_DECODED,
   messagesReceived: COUNT_MESSAGES_RECEIVED,
-  newestArrivalNs: COUNT_NEWEST_ARRIVAL_NS,
   reportsDecoded: COUNT_REPORTS_DECODED,
   reportsDuplicate: COUNT_REPORTS_DUPLICATE,
   reportsFramed: COUNT_REPORTS_FRAMED,
@@ -79,7 +78,12 @@ export interface Pipeline {
  * Builds the packet path over its tables. All of it are closures over typed arrays that are made here, once in a thread: see
  * docs/decisions/0008.
  */
-export function pipelineOver(state: SharedState, admission: Admission, onRejected: RejectionWatcher = () => undefined): Pipeline {
+export function pipelineOver(
+  state: SharedState,
+  admission: Admission,
+  onRejected: RejectionWatcher = () => undefined,
+  onFault: (error: unknown) => void = () => undefined,
+): Pipeline {
   const { counters, exporters } = state;
   const { own } = counters;
   const { values, datagramsDropped, datagramsRejected, reportsRefused, warnings: warningCounts, unknownDialects } = own;
@@ -89,8 +93,6 @@ export function pipelineOver(state: SharedState, admission: Admission, onRejecte
   const { datagrams, reports, arrivalNs } = batch;
   const { sourceKey } = datagrams;
   const { flowParts, flowKey, warnings } = reports;
-  /** Rows of the exporter table by datagram of the batch. */
-  const exporterRows = new Uint32Array(FULL_REPORTS + 1);
   const decode = decoderOver(batch, outcome);
   const observeSequence = sequenceStage(state.sources, arrivalNs);
   const observeClock = clockStage(state.nodes, batch);
@@ -121,33 +123,34 @@ export function pipelineOver(state: SharedState, admission: Admission, onRejecte
       return;
     }
     const [hops, firstReport, datagram] = [batch.length, reports.length, datagrams.length];
+    let arrival: number;
     try {
       decode(b, start, end, source.profile);
-      if (outcome.rejected !== 0) {
-        if (outcome.hasHeader) observeSequence(words, outcome);
-        datagramsRejected[outcome.rejected]++;
-        if (outcome.unknownDialect !== 0) unknownDialects[outcome.unknownDialect - 1]++;
-        exporters.count(exporter, EXPORTER_REJECTED, 1);
-        onRejected(outcome, b, start, end);
-        return;
-      }
-      count(firstReport, hops, port);
-      if (observeSequence(words, outcome) === Arrival.duplicate) {
-        values[COUNT_DUPLICATES]++;
-        values[COUNT_REPORTS_DUPLICATE] += reports.length - firstReport;
-        values[COUNT_DATAGRAMS_DECODED]++;
-        exporters.count(exporter, EXPORTER_DECODED, 1);
-        takeBack(hops, firstReport, datagram);
-        return;
-      }
-    } catch {
+      arrival = outcome.hasHeader ? observeSequence(words, outcome) : Arrival.fresh;
+    } catch (error) {
       // A bug of ours must not take the thread: the datagram is counted as dropped, its rows are gone.
       datagramsDropped[DROP_INTERNAL_ERROR]++;
+      takeBack(hops, firstReport, datagram);
+      onFault(error);
+      return;
+    }
+    if (outcome.rejected !== 0) {
+      datagramsRejected[outcome.rejected]++;
+      if (outcome.unknownDialect !== 0) unknownDialects[outcome.unknownDialect - 1]++;
+      exporters.count(exporter, EXPORTER_REJECTED, 1);
+      onRejected(outcome, b, start, end);
+      return;
+    }
+    count(firstReport, hops, port);
+    exporters.count(exporter, EXPORTER_DECODED, 1);
+    if (arrival === Arrival.duplicate) {
+      values[COUNT_DUPLICATES]++;
+      values[COUNT_REPORTS_DUPLICATE] += reports.length - firstReport;
+      values[COUNT_DATAGRAMS_DECODED]++;
       takeBack(hops, firstReport, datagram);
       return;
     }
     sourceKey[datagram] = source.key;
-    exporterRows[datagram] = exporter;
     if (reports.length >= FULL_REPORTS || batch.length >= FULL_HOPS || datagrams.length >= FULL_REPORTS) observe();
   }
 
@@ -163,11 +166,14 @@ export function pipelineOver(state: SharedState, admission: Admission, onRejecte
       observeClock();
       observeFlow();
       observeQueue();
-      values[COUNT_DATAGRAMS_DECODED] += decoded;
-      for (let i = 0; i < decoded; i++) exporters.count(exporterRows[i], EXPORTER_DECODED, 1);
-    } catch {
+    } catch (error) {
+      // The tables may be half moved on: nothing else is lost with this thread, and the next one says so by being there.
       datagramsDropped[DROP_INTERNAL_ERROR] += decoded;
+      batch.clear();
+      counters.publish();
+      throw error;
     }
+    values[COUNT_DATAGRAMS_DECODED] += decoded;
     batch.clear();
   }
 
@@ -196,7 +202,6 @@ export function pipelineOver(state: SharedState, admission: Admission, onRejecte
     receive,
     settle: () => {
       if (datagrams.length > 0) observe();
-      values[COUNT_NEWEST_ARRIVAL_NS] = arrivalNs[0];
       counters.publish();
     },
   };

@@ -1,6 +1,6 @@
 // Wide metric families as Prometheus text: no object and no string of labels is made per series, and the number of series is bounded.
 // What is beyond the budget goes into one series per part whose labels all say "overflow", so that totals stay exact.
-// Rule: which things are shown does not change from scrape to scrape while the tables do not.
+// Rule: what has a series keeps it while the tables do not change; families come in the order of their worth.
 
 import { METRICS, type Metric, type WideFamily } from './metric.ts';
 
@@ -36,8 +36,10 @@ export class SeriesText {
   #renderFamily(family: WideFamily): string {
     const { name, help, type, labels } = BY_NAME.get(family.name)!;
     const { parts } = family;
+    const subjects = family.subjects();
+    const room = Math.floor(Math.min(this.#budget.perMetric, this.#budget.all - this.series) / parts.length);
     // The series of what is beyond the budget has its own place in it.
-    const places = Math.floor(Math.min(this.#budget.perMetric, this.#budget.all - this.series) / parts.length) - 1;
+    const places = subjects.length <= room ? subjects.length : room - 1;
     const values = new Float64Array(parts.length);
     const beyond = new Float64Array(parts.length);
     let shown = 0;
@@ -50,7 +52,7 @@ export class SeriesText {
         this.series++;
       }
     };
-    for (const subject of family.subjects()) {
+    for (const subject of subjects) {
       if (shown >= places) {
         family.add(subject, beyond);
         hidden++;

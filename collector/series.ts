@@ -39,7 +39,7 @@ const LATENCY: readonly SeriesPart[] = [
   { suffix: '_count', labels: '' },
 ];
 
-/** Makes the wide families, in the order of the exposition, as the tables are when it is called. */
+/** Makes the wide families, in the order of the exposition (and of the budget), as the tables are when it is called. */
 export function wideSeries(lanes: readonly Lane[], timeline: Timeline): () => WideFamily[] {
   const queues = new Subjects(
     lanes,
@@ -100,35 +100,8 @@ export function wideSeries(lanes: readonly Lane[], timeline: Timeline): () => Wi
       },
     };
   };
+  // Those that say how far the rest can be trusted come first: the budget must not reach them.
   const families = [
-    family('fabric_hop_latency_seconds', queues, addLatency, LATENCY),
-    family(
-      'fabric_queue_peak_wait_seconds',
-      queues,
-      max(({ lane, row }) => lane.peaks.of(row) / 1e9),
-    ),
-    family(
-      'fabric_queue_congested_seconds_total',
-      queues,
-      sum(({ lane, row }) => lane.diagnosis.state.queues.congestedNs(row) / 1e9),
-    ),
-    family(
-      'fabric_queue_bursts_total',
-      queues,
-      ({ lane, row }, values) => EVENT_KINDS.forEach((size, i) => (values[i] += lane.diagnosis.totals.closedEvents(row, size))),
-      SIZES,
-      true,
-    ),
-    family(
-      'fabric_drop_reports_total',
-      queues,
-      sum(({ lane, row }) => lane.diagnosis.state.queues.dropReports(row)),
-    ),
-    family(
-      'fabric_node_hops_total',
-      nodes,
-      sum(({ lane, row }) => lane.diagnosis.state.nodes.hops(row)),
-    ),
     family(
       'fabric_node_last_report_timestamp_seconds',
       nodes,
@@ -138,13 +111,6 @@ export function wideSeries(lanes: readonly Lane[], timeline: Timeline): () => Wi
       }),
       WHOLE,
       true,
-    ),
-    workloads('fabric_workload_excess_wait_seconds_total', 'excessWaitNs'),
-    workloads('fabric_workload_blame_seconds_total', 'blameNs'),
-    family(
-      'hopscope_clock_steps_total',
-      nodes,
-      sum(({ lane, row }) => lane.diagnosis.state.nodes.clockSteps(row)),
     ),
     family(
       'hopscope_reports_total',
@@ -170,6 +136,42 @@ export function wideSeries(lanes: readonly Lane[], timeline: Timeline): () => Wi
       'hopscope_source_restarts_total',
       sources,
       sum(({ lane, row }) => lane.diagnosis.state.sources.restarts(row)),
+    ),
+    family(
+      'hopscope_clock_steps_total',
+      nodes,
+      sum(({ lane, row }) => lane.diagnosis.state.nodes.clockSteps(row)),
+    ),
+    family(
+      'fabric_node_hops_total',
+      nodes,
+      sum(({ lane, row }) => lane.diagnosis.state.nodes.hops(row)),
+    ),
+    workloads('fabric_workload_excess_wait_seconds_total', 'excessWaitNs'),
+    workloads('fabric_workload_blame_seconds_total', 'blameNs'),
+    family(
+      'fabric_queue_peak_wait_seconds',
+      queues,
+      max(({ lane, row }) => lane.peaks.of(row) / 1e9),
+    ),
+    family(
+      'fabric_queue_congested_seconds_total',
+      queues,
+      // Time does not add up: two lanes that hear of one queue saw the same congestion.
+      max(({ lane, row }) => lane.diagnosis.state.queues.congestedNs(row) / 1e9),
+    ),
+    family(
+      'fabric_drop_reports_total',
+      queues,
+      sum(({ lane, row }) => lane.diagnosis.state.queues.dropReports(row)),
+    ),
+    family('fabric_hop_latency_seconds', queues, addLatency, LATENCY),
+    family(
+      'fabric_queue_bursts_total',
+      queues,
+      ({ lane, row }, values) => EVENT_KINDS.forEach((size, i) => (values[i] += lane.diagnosis.totals.closedEvents(row, size))),
+      SIZES,
+      true,
     ),
   ];
   return () => {

@@ -111,7 +111,7 @@ export const RULE_GROUPS: RuleGroup[] = [
         labels: { severity: 'page' },
         annotations: {
           summary: 'the collector at {{ $labels.instance }} does not work',
-          description: 'it does not answer, or its ingest thread does not listen: the fabric is not watched.',
+          description: 'it does not answer, or one of its ingest threads does not listen: the fabric is not watched.',
         },
       },
       {

@@ -7,11 +7,13 @@ import { METRICS, WIDE, type Metric, type MetricSource } from '../metric.ts';
 export class PrometheusExposition {
   readonly #registry = new Registry();
   readonly #wide: () => string;
+  readonly #begin: () => void;
   readonly contentType = this.#registry.contentType;
 
-  /** `wide` renders the families that WIDE names; all others come from `source`. */
-  constructor(source: MetricSource, wide: () => string) {
+  /** `wide` renders the families that WIDE names; all others come from `source`, whose `begin` is called before each rendering. */
+  constructor({ source, begin }: { source: MetricSource; begin: () => void }, wide: () => string) {
     this.#wide = wide;
+    this.#begin = begin;
     const isWide = new Set<string>(WIDE);
     for (const metric of METRICS) {
       if (!isWide.has(metric.name)) this.#registry.registerMetric(pulled(metric, source[metric.name as keyof MetricSource]));
@@ -21,6 +23,7 @@ export class PrometheusExposition {
 
   /** The whole exposition as text. */
   async render(): Promise<string> {
+    this.#begin();
     return this.#wide() + (await this.#registry.metrics());
   }
 }

@@ -28,10 +28,12 @@ export const MSG_WAITFORONE = 0x10000;
 export const EAGAIN = 11;
 export const EINTR = 4;
 
-/** Memory that lies where the C library can write and TypeScript can read it. Lives as long as the process. */
+/** Memory that lies where the C library can write and TypeScript can read it, until it is freed. */
 export interface ForeignMemory {
   address: bigint;
   bytes: Uint8Array;
+  /** Gives it back. Nobody may read `bytes` any more. */
+  free(): void;
 }
 
 /** The C library's functions, with koffi's types taken off. Each returns as C does: -1 means that `errno` says why. */
@@ -72,7 +74,11 @@ export async function loadLibc(): Promise<Libc> {
     errno: () => ffi.errno(),
     allocate: (bytes) => {
       const pointer: unknown = ffi.alloc('uint8_t', bytes);
-      return { address: ffi.address(pointer), bytes: new Uint8Array(ffi.view(pointer, bytes)) };
+      return {
+        address: ffi.address(pointer),
+        bytes: new Uint8Array(ffi.view(pointer, bytes)),
+        free: () => ffi.free(pointer),
+      };
     },
   };
 }

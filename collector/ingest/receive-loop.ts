@@ -31,10 +31,33 @@ const PAUSE_MS = 0.1;
 const STAMP = 0;
 const NOW = 1;
 
-/** Receives from the socket `fd` until `stop[0]` is not zero, blocking the thread. Throws when the kernel refuses to receive. */
-export async function receiveLoop(fd: number, handler: UdpHandler, stop: Int32Array): Promise<void> {
+/**
+ * Receives from the socket `fd` until `stop[0]` is not zero, blocking the thread; `ready` is called before the first datagram. Throws when the
+ * kernel refuses to receive.
+ */
+export async function receiveLoop(
+  fd: number,
+  handler: UdpHandler,
+  stop: Int32Array,
+  ready: () => void = () => undefined,
+): Promise<void> {
   const libc = await c.loadLibc();
-  const { address, bytes } = libc.allocate(BUFFERS + MESSAGES * BUFFER_BYTES);
+  const memory = libc.allocate(BUFFERS + MESSAGES * BUFFER_BYTES);
+  try {
+    receiveInto(memory, libc, fd, handler, stop, ready);
+  } finally {
+    memory.free();
+  }
+}
+
+function receiveInto(
+  { address, bytes }: c.ForeignMemory,
+  libc: c.Libc,
+  fd: number,
+  handler: UdpHandler,
+  stop: Int32Array,
+  ready: () => void,
+): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2);
   const source = new Uint32Array(4);
@@ -103,6 +126,7 @@ export async function receiveLoop(fd: number, handler: UdpHandler, stop: Int32Ar
   }
 
   layOut();
+  ready();
   while (Atomics.load(stop, 0) === 0) {
     const count = libc.recvmmsg(fd, address, MESSAGES, c.MSG_WAITFORONE);
     if (count < 0) {

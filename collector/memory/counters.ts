@@ -26,8 +26,6 @@ export const Count = {
   hopsDecoded: 8,
   /** Reports about packets to the report port itself: telemetry of telemetry. */
   telemetryOfTelemetry: 9,
-  /** Collector time of the newest datagram, ns; how far the ingest thread has come. */
-  newestArrivalNs: 10,
 } as const;
 export type SingleCount = keyof typeof Count;
 const SINGLES = Object.keys(Count).length;

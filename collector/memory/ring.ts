@@ -42,6 +42,11 @@ export class Ring {
     await Atomics.waitAsync(this.#marks, 0, written).value;
   }
 
+  /** Ends the waiting for something to pop, though there is nothing. */
+  wake(): void {
+    Atomics.notify(this.#marks, 0);
+  }
+
   /** Copies the oldest record into `record`; false when there is none. */
   pop(record: Float64Array): boolean {
     const read = this.#marks[1];

@@ -131,6 +131,8 @@ export function clockStage(nodes: NodeTable, batch: HopBatch): () => void {
       enqueueNodeNs[hop] = nodeTime(hop, row * ROW_DOUBLES, timestampWrapNs[datagram], nowNs);
     }
     for (let datagram = 0; datagram < datagrams.length; datagram++) {
+      // A node all of whose reports were refused is as good as silent.
+      if (reportCount[datagram] === 0) continue;
       const id = reporterNodeId[datagram];
       const row = rowOf(id, id === 0 ? sourceKey[datagram] : 0, nowNs);
       n[row * ROW_DOUBLES + REPORTS] += reportCount[datagram];

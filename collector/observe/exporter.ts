@@ -1,6 +1,6 @@
 // Who sends to us: one row per admitted sender address with the books of its datagrams and its rate limit, and one row per network of
 // strangers, so that a flood of invented addresses costs a bounded table and no admitted sender its row.
-// Rule: nothing is ever answered; whoever is turned away is counted.
+// Rule: nothing is ever answered; whoever is turned away is counted. With several ingest threads each has such a table.
 
 import type { Arena } from '../memory/arena.ts';
 import { KeyTable, rowLayout } from '../memory/key-table.ts';
@@ -26,11 +26,16 @@ export class ExporterTable {
     this.strangers = new KeyTable(arena, strangers, STRANGER_LAYOUT, 0, secret);
   }
 
-  /** Row of an admitted sender, whose books begin anew when it comes from another. `keys.isNew` tells. */
+  /** Row of an admitted sender, whose books begin anew when it comes from another (`keys.isNew` then). */
   rowOf(address: Uint32Array, nowNs: number): number {
     const row = this.keys.rowOf(this.keys.hashOf(address, 0), address, 0, nowNs);
     if (this.keys.isNew) this.keys.doubles.fill(0, row * ROW_DOUBLES + LAYOUT.fields, (row + 1) * ROW_DOUBLES);
     return row;
+  }
+
+  /** The sender in this row was heard of again. */
+  touch(row: number, nowNs: number): void {
+    this.keys.doubles[row * ROW_DOUBLES + LAYOUT.lastSeenNs] = nowNs;
   }
 
   count(row: number, count: number, by: number): void {

@@ -40,14 +40,13 @@ const BASE_WINDOW_NS = 24 * 3600e9;
 
 /** Node tag, egress interface, queue. */
 const KEY_WORDS = 3;
-const HOT_FIELDS = 13;
+const HOT_FIELDS = 12;
 const EVENT_FIELDS = 11;
 const LAYOUT = rowLayout(KEY_WORDS, HOT_FIELDS + LATENCY_BUCKETS + EVENT_FIELDS);
 const { rowDoubles: ROW_DOUBLES } = LAYOUT;
 /** Fields of a row: what every hop touches first, so that it lies in two cache lines; then the histogram; then the open event. */
 const [
   REPORTS,
-  BYTES,
   LATENCY_SUM_NS,
   PEAK_WAIT_NS,
   LAST_WAIT_NS,
@@ -200,7 +199,6 @@ export function queueStage(
     arrivals.forget(row);
     n[base + OPEN] = 0;
     n[base + REPORTS] = 0;
-    n[base + BYTES] = 0;
     n.fill(0, base + LATENCY_COUNTS, base + LATENCY_COUNTS + LATENCY_BUCKETS);
     n[base + LATENCY_SUM_NS] = 0;
     n[base + PEAK_WAIT_NS] = 0;
@@ -219,7 +217,6 @@ export function queueStage(
     const base = row * ROW_DOUBLES;
     const report = reportOf[hop];
     n[base + REPORTS]++;
-    n[base + BYTES] += packetLengthBytes[report];
     if ((flags[report] & FLAG_DROPPED) !== 0) {
       n[base + DROP_REPORTS]++;
       if (n[base + OPEN] === 1) n[base + EVENT_DROPS]++;

@@ -92,6 +92,29 @@ describe('four ingest threads', () => {
   });
 });
 
+it('two collectors share a port: each node is heard by one of them', { timeout: 60_000 }, async () => {
+  const first = await collectorWith({ ingest: { address: '127.0.0.1', port: 0, processes: 2 } });
+  const second = await collectorWith({ ingest: { address: '127.0.0.1', port: first.udpPort, processes: 2 } });
+  const socket = createSocket('udp4');
+  stops.push(() => void socket.close());
+  const card = new Postcards(1);
+  for (let sequence = 0; sequence < 200; sequence++) {
+    for (let node = 1; node <= 10; node++) {
+      card.head(node, sequence);
+      await sendTo(socket, first.udpPort, card.bytes);
+    }
+  }
+  await until('all datagrams', async () => {
+    const [a, b] = await Promise.all([books(first.base), books(second.base)]);
+    return a.datagrams.received + b.datagrams.received === 2000;
+  });
+  const nodes = [first, second].map(({ lanes: [{ state }] }) => state.sources.keys.usedRows().length);
+  expect(nodes[0] + nodes[1]).toBe(10);
+  expect(Math.min(...nodes)).toBeGreaterThan(0);
+  for (const { base } of [first, second])
+    expect((await books(base)).datagrams).toMatchObject({ lostBeforeUs: 0, unaccounted: 0 });
+});
+
 /** The collector as a program, with its output. */
 async function program(settings: Record<string, object>, preload?: string) {
   const folder = mkdtempSync(join(tmpdir(), 'hopscope-program-'));
