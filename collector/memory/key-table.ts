@@ -17,6 +17,8 @@ const ROW_MASK = (1 << ROW_BITS) - 1;
 /** Values of an index slot beside row numbers: a look-up ends at an empty one and goes on behind one that was vacated. */
 const EMPTY = 0;
 const VACATED = 0xffff_ffff;
+/** Slots in which `touch` looks for a key: most are in the first, and a line of the index holds sixteen. */
+const NEAR_SLOTS = 4;
 /** A cache line, in doubles. */
 const LINE_DOUBLES = 8;
 
@@ -129,10 +131,15 @@ export class KeyTable {
     return this.index[hash & this.mask];
   }
 
-  /** Any word of the row in an index entry, to have its line in the cache. */
-  touch(entry: number): number {
-    const row = entry & ROW_MASK;
-    return row < this.capacity ? this.words[row * this.layout.rowWords] : 0;
+  /** A word of the row that a key of this hash most likely has, to have its line in the cache. */
+  touch(hash: number): number {
+    for (let i = 0; i < NEAR_SLOTS; i++) {
+      const entry = this.index[(hash + i) & this.mask];
+      if ((entry ^ hash) >>> ROW_BITS !== 0) continue;
+      const row = entry & ROW_MASK;
+      return row < this.capacity ? this.words[row * this.layout.rowWords] : 0;
+    }
+    return 0;
   }
 
   #add(hash: number, free: number, words: Uint32Array, at: number, nowNs: number): number {

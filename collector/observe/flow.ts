@@ -56,7 +56,7 @@ export function flowStage(flows: FlowTable, batch: HopBatch): () => void {
     let sum = 0;
     for (let report = 0; report < reports.length; report++) flowHash[report] = keys.hashOf(flowKey, report * KEY_WORDS);
     for (let report = 0; report < reports.length; report++) sum ^= keys.entryOf(flowHash[report]);
-    for (let report = 0; report < reports.length; report++) sum ^= keys.touch(keys.entryOf(flowHash[report]));
+    for (let report = 0; report < reports.length; report++) sum ^= keys.touch(flowHash[report]);
     touched[0] = sum;
   }
 

@@ -13,7 +13,7 @@ import { freePorts, until } from '../support/processes.ts';
 export const BUFFER_BYTES = 8 * 1024 * 1024;
 
 const CLI = join(import.meta.dirname, '../../collector/cli.ts');
-const WITHOUT_KOFFI = join(import.meta.dirname, '../support/without-koffi.ts');
+const SUPPORT = join(import.meta.dirname, '../support');
 
 export interface CollectorProcess {
   port: number;
@@ -29,8 +29,11 @@ export interface CollectorProcess {
   stop(): Promise<void>;
 }
 
-/** Starts it with these settings over the bench's own. `portable`: as if koffi were not installed. */
-export async function startCollectorProcess(settings: Record<string, object> = {}, portable = false): Promise<CollectorProcess> {
+/** Starts it with these settings over the bench's own, and with files of test/support that are loaded before it. */
+export async function startCollectorProcess(
+  settings: Record<string, object> = {},
+  preloaded: readonly string[] = [],
+): Promise<CollectorProcess> {
   const folder = mkdtempSync(join(tmpdir(), 'hopscope-bench-'));
   const [httpPort] = await freePorts(1);
   const config = {
@@ -40,9 +43,9 @@ export async function startCollectorProcess(settings: Record<string, object> = {
     store: { path: join(folder, 'hopscope.db') },
   };
   writeFileSync(join(folder, 'hopscope.yaml'), stringify(config));
-  const flags = portable ? ['--import', WITHOUT_KOFFI] : [];
+  const flags = preloaded.flatMap((file) => ['--import', join(SUPPORT, file)]);
   const child = spawn(process.execPath, [...flags, CLI, 'start', '--config', join(folder, 'hopscope.yaml')], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', preloaded.length > 0 ? 'ignore' : 'inherit'],
     env: { ...process.env, HOPSCOPE_BENCH_SECRET: 'a-secret-for-the-benchmark-alone' },
   });
   let output = '';

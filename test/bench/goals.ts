@@ -20,6 +20,7 @@ export const GOALS: Readonly<Record<string, Goal>> = {
   'memory.growth.10m-distinct': { atMost: 1.05 },
   'scrape.ms.50k': { atMost: 100 },
   'scrape.lost': { atMost: 0 },
+  'stall.lost': { atMost: 0 },
   'webhook.ms.p50': { atMost: 5 },
   'webhook.ms.p99': { atMost: 50 },
 };

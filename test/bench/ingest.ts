@@ -4,14 +4,15 @@
 
 import { startCollectorProcess, type CollectorProcess } from './collector-process.ts';
 import { runChild } from './child.ts';
-import { measureOf, type Family, type Measure } from './measure.ts';
+import { measureOf, percentile, type Family, type Measure } from './measure.ts';
 import { compileNative, type Load, type Native } from './native.ts';
 import type { ObserveResult } from './observe.ts';
 
 const ROUNDS = 5;
-const ROUND_SECONDS = 0.4;
-const SEARCH_TRIALS = 5;
-const SEARCHES = 3;
+const ROUND_SECONDS = 0.3;
+const SEARCH_TRIALS = 4;
+/** Where the search for the rate without loss begins. */
+const FIRST_RATE = { plain: 250_000, coalesced: 2_000_000, dgram: 150_000 };
 export const SEGMENTS = 40;
 const FLOWS = { '1k': 1_000, '100k': 100_000 } as const;
 /** A trial without loss must be longer than twenty buffers; one holds about 10,000 plain datagrams of 128 octets. */
@@ -73,6 +74,15 @@ export async function warmUp(
   await collector.settled();
 }
 
+const inMemory = new Map<number, Promise<ObserveResult>>();
+
+/** Decode and observe in memory, one postcard a datagram: measured once for each number of flows. */
+function inMemoryOf(flows: number): Promise<ObserveResult> {
+  const known = inMemory.get(flows) ?? runChild<ObserveResult>('observe-child.ts', [1, flows]);
+  inMemory.set(flows, known);
+  return known;
+}
+
 async function cpuRatios(
   native: Native,
   collector: CollectorProcess,
@@ -81,12 +91,12 @@ async function cpuRatios(
   say: (text: string) => void,
 ): Promise<number[]> {
   // In memory the datagrams hold one postcard each, as those that are sent.
-  const inMemory = await runChild<ObserveResult>('observe-child.ts', [1, flows]);
-  const observeNs = 1e9 / inMemory.hopsPerSecond.toSorted((a, b) => a - b)[inMemory.hopsPerSecond.length >> 1];
+  const { hopsPerSecond } = await inMemoryOf(flows);
+  const observeNs = 1e9 / percentile(hopsPerSecond, 0.5);
   const load = { seconds: ROUND_SECONDS, rate: 0, segments, flows };
   const ratios: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    const sink = await native.sink(ROUND_SECONDS + 0.2);
+    const sink = await native.sink(ROUND_SECONDS + 0.1);
     await native.send({ ...load, port: sink.port });
     const floor = await sink.result;
     const before = { cpuNs: collector.ingestCpuNs(), received: (await collector.accounting()).datagrams.received };
@@ -108,64 +118,103 @@ async function rates(
   kind: 'plain' | 'coalesced',
   wanted: (name: string) => boolean,
 ): Promise<Measure[]> {
-  const segments = kind === 'plain' ? 1 : SEGMENTS;
-  const load = { segments, flows: FLOWS['1k'] };
-  const ours = await lossFreeRates(native, collector, load, TRIAL_DATAGRAMS[kind]);
-  const measures: Measure[] = [];
-  if (wanted(`ingest.${kind}.loss-free-rate`)) measures.push(measureOf(`ingest.${kind}.loss-free-rate`, 'datagrams/s', ours));
+  const load = { segments: kind === 'plain' ? 1 : SEGMENTS, flows: FLOWS['1k'] };
+  const ours = await searchRate(native, collector, load, TRIAL_DATAGRAMS[kind], FIRST_RATE[kind]);
+  const name = `ingest.${kind}.loss-free-rate`;
   const isDgramWanted = kind === 'plain' && wanted('ingest.dgram.loss-free-rate');
-  if (!wanted(`ingest.${kind}.vs-dgram`) && !isDgramWanted) return measures;
-  const portable = await startCollectorProcess({}, true);
+  if (!wanted(`ingest.${kind}.vs-dgram`) && !isDgramWanted) {
+    const own: number[] = [];
+    while (own.length < ROUNDS) own.push(await heldRate(native, collector, load, ours, TRIAL_DATAGRAMS[kind]));
+    return [measureOf(name, 'datagrams/s', own)];
+  }
+  const portable = await startCollectorProcess({}, ['without-koffi.ts']);
   try {
-    await native.send({ port: portable.port, seconds: 1, rate: 50_000, segments: 1, flows: FLOWS['1k'] });
-    const theirs = await lossFreeRates(native, portable, load, TRIAL_DATAGRAMS.plain);
-    const ratios = ours.map((rate, i) => rate / theirs[i]);
-    measures.push(measureOf(`ingest.${kind}.vs-dgram`, 'ratio', ratios));
-    if (isDgramWanted) measures.push(measureOf('ingest.dgram.loss-free-rate', 'datagrams/s', theirs));
+    await native.send({ port: portable.port, seconds: 0.7, rate: 50_000, segments: 1, flows: FLOWS['1k'] });
+    const theirs = await searchRate(native, portable, load, TRIAL_DATAGRAMS.plain, FIRST_RATE.dgram);
+    const [own, other]: [number[], number[]] = [[], []];
+    for (let round = 0; round < ROUNDS; round++) {
+      own.push(await heldRate(native, collector, load, ours, TRIAL_DATAGRAMS[kind]));
+      other.push(await heldRate(native, portable, load, theirs, TRIAL_DATAGRAMS.plain));
+    }
+    const measures = [
+      measureOf(name, 'datagrams/s', own),
+      measureOf(
+        `ingest.${kind}.vs-dgram`,
+        'ratio',
+        own.map((rate, round) => rate / other[round]),
+      ),
+    ];
+    if (isDgramWanted) measures.push(measureOf('ingest.dgram.loss-free-rate', 'datagrams/s', other));
+    return measures.filter((measure) => wanted(measure.name));
   } finally {
     await portable.stop();
   }
-  return measures;
 }
 
-/**
- * Rates at which a trial of so many datagrams lost nothing, one for each search: the first halves the range between what held and what did
- * not, the others begin there and go down by a tenth until nothing is lost.
- */
+type Stream = Omit<Load, 'port' | 'seconds' | 'rate'>;
+
+/** A rate at which nothing was lost so far; it falls by a tenth whenever something is. */
+interface Held {
+  rate: number;
+}
+
+/** Rates without loss in as many rounds as every figure has: see heldRate. */
 export async function lossFreeRates(
   native: Native,
   collector: CollectorProcess,
-  load: Omit<Load, 'port' | 'seconds' | 'rate'>,
+  stream: Stream,
   datagrams: number,
 ): Promise<number[]> {
-  let [held, failed] = [20_000, Infinity];
-  let rate = 100_000 * (load.segments > 1 ? 10 : 1);
+  const held = await searchRate(native, collector, stream, datagrams, FIRST_RATE.plain);
+  const found: number[] = [];
+  while (found.length < ROUNDS) found.push(await heldRate(native, collector, stream, held, datagrams));
+  return found;
+}
+
+/** Halves the range between what held and what did not. */
+async function searchRate(
+  native: Native,
+  collector: CollectorProcess,
+  stream: Stream,
+  datagrams: number,
+  firstRate: number,
+): Promise<Held> {
+  let [held, failed, rate] = [20_000, Infinity, firstRate];
   for (let trial = 0; trial < SEARCH_TRIALS; trial++) {
-    const result = await tryRate(native, collector, load, rate, datagrams);
+    const result = await tryRate(native, collector, stream, rate, datagrams);
     // A sender that does not keep up shows what it can do, and no more.
     if (result.lost === 0) held = Math.max(held, result.rate);
     else failed = Math.min(failed, rate);
     if (result.lost === 0 && result.rate < rate * 0.9) break;
     rate = failed === Infinity ? rate * 2 : (held + failed) / 2;
   }
-  const found: number[] = [];
-  while (found.length < SEARCHES) {
-    const result = await tryRate(native, collector, load, held, datagrams);
-    if (result.lost === 0) found.push(result.rate);
-    else held *= 0.9;
+  return { rate: held };
+}
+
+/** The rate of the next trial that loses nothing. */
+async function heldRate(
+  native: Native,
+  collector: CollectorProcess,
+  stream: Stream,
+  held: Held,
+  datagrams: number,
+): Promise<number> {
+  for (;;) {
+    const result = await tryRate(native, collector, stream, held.rate, datagrams);
+    if (result.lost === 0) return result.rate;
+    held.rate *= 0.9;
   }
-  return found;
 }
 
 async function tryRate(
   native: Native,
   collector: CollectorProcess,
-  load: Omit<Load, 'port' | 'seconds' | 'rate'>,
+  stream: Stream,
   rate: number,
   datagrams: number,
 ): Promise<{ rate: number; lost: number }> {
   const before = (await collector.accounting()).datagrams.received;
-  const { sent, seconds } = await native.send({ ...load, port: collector.port, seconds: datagrams / rate, rate });
+  const { sent, seconds } = await native.send({ ...stream, port: collector.port, seconds: datagrams / rate, rate });
   const after = await collector.settled();
   return { rate: sent / seconds, lost: sent - (after.datagrams.received - before) };
 }

@@ -12,7 +12,7 @@ import type { ObserveResult } from './observe.ts';
 const [reports, flows] = process.argv.slice(2).map(Number);
 const DATAGRAMS = 64;
 const NODES = 16;
-const ROUNDS = 7;
+const ROUNDS = 5;
 const ROUND_HOPS = 300_000;
 
 raiseInlining();
@@ -48,7 +48,7 @@ function take(): void {
 
 const perTurn = DATAGRAMS * reports;
 // All flows are there before the first round, and everything is compiled.
-for (let hops = 0; hops < Math.max(1_500_000, flows * 5); hops += perTurn) {
+for (let hops = 0; hops < Math.max(1_000_000, flows * 3); hops += perTurn) {
   fill();
   nowNs[0] += perTurn * 30;
   take();

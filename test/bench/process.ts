@@ -28,6 +28,7 @@ export const processFamily: Family = {
     'memory.growth.10m-distinct',
     'scrape.ms.50k',
     'scrape.lost',
+    'stall.lost',
     'webhook.ms.p50',
     'webhook.ms.p99',
     'cpu.seconds-per-million',
@@ -46,6 +47,7 @@ export const processFamily: Family = {
         measures.push(...(await memoryDistinct(native, say)));
       }
       if (wanted('scrape.ms.50k') || wanted('scrape.lost')) measures.push(...(await scrape(native)));
+      if (wanted('stall.lost')) measures.push(await stall(native));
       if (wanted('webhook.ms.p50') || wanted('webhook.ms.p99')) measures.push(...(await webhook(native)));
       if (wanted('cpu.seconds-per-million') || wanted('cpu.idle')) measures.push(...(await processor(native)));
       return measures.filter(({ name }) => wanted(name));
@@ -109,6 +111,20 @@ async function scrape(native: Native): Promise<Measure[]> {
       measureOf('scrape.ms.50k', 'ms', times),
       measureOf('scrape.lost', 'datagrams', [datagrams.kernelDropped + (datagrams.dropped.late ?? 0)]),
     ];
+  } finally {
+    await collector.stop();
+  }
+}
+
+/** The main thread stands still for a second, again and again, under the same load. */
+async function stall(native: Native): Promise<Measure> {
+  const collector = await startCollectorProcess({}, ['blocks-main.ts']);
+  try {
+    await warmUp(native, collector);
+    const { sent } = await native.send({ port: collector.port, seconds: 8, rate: HALF_LOAD, segments: 1, flows: 1000 });
+    const { datagrams } = await collector.settled();
+    if (datagrams.unaccounted !== 0 || sent === 0) throw new Error('the books do not balance');
+    return measureOf('stall.lost', 'datagrams', [datagrams.kernelDropped + (datagrams.dropped.late ?? 0)]);
   } finally {
     await collector.stop();
   }
