@@ -3,20 +3,19 @@
 // alternate. vs-dgram: the rate without loss against that of Node's own socket, same sender. Rates on loopback say as much about the sender.
 
 import { startCollectorProcess, type CollectorProcess } from './collector-process.ts';
-import { runChild } from './child.ts';
-import { measureOf, percentile, type Family, type Measure } from './measure.ts';
+import { InMemory } from './in-memory.ts';
+import { measureOf, type Family, type Measure } from './measure.ts';
 import { compileNative, type Load, type Native } from './native.ts';
-import type { ObserveResult } from './observe.ts';
 
 const ROUNDS = 5;
 const ROUND_SECONDS = 0.3;
-const SEARCH_TRIALS = 4;
+const SEARCH_TRIALS = 3;
 /** Where the search for the rate without loss begins. */
 const FIRST_RATE = { plain: 250_000, coalesced: 2_000_000, dgram: 150_000 };
 export const SEGMENTS = 40;
 const FLOWS = { '1k': 1_000, '100k': 100_000 } as const;
-/** A trial without loss must be longer than twenty buffers; one holds about 10,000 plain datagrams of 128 octets. */
-const TRIAL_DATAGRAMS = { plain: 200_000, coalesced: 1_600_000 };
+/** A trial without loss must be longer than twenty buffers; one holds about 10,000 plain datagrams, or 40,000 coalesced ones. */
+const TRIAL_DATAGRAMS = { plain: 200_000, coalesced: 1_000_000 };
 
 export const ingestFamily: Family = {
   names: [
@@ -70,17 +69,8 @@ export async function warmUp(
   collector: CollectorProcess,
   where: Pick<Load, 'address' | 'namespace'> = {},
 ): Promise<void> {
-  await native.send({ ...where, port: collector.port, seconds: 1.2, rate: 300_000, segments: SEGMENTS, flows: FLOWS['1k'] });
+  await native.send({ ...where, port: collector.port, seconds: 0.8, rate: 400_000, segments: SEGMENTS, flows: FLOWS['1k'] });
   await collector.settled();
-}
-
-const inMemory = new Map<number, Promise<ObserveResult>>();
-
-/** Decode and observe in memory, one postcard a datagram: measured once for each number of flows. */
-function inMemoryOf(flows: number): Promise<ObserveResult> {
-  const known = inMemory.get(flows) ?? runChild<ObserveResult>('observe-child.ts', [1, flows]);
-  inMemory.set(flows, known);
-  return known;
 }
 
 async function cpuRatios(
@@ -91,14 +81,14 @@ async function cpuRatios(
   say: (text: string) => void,
 ): Promise<number[]> {
   // In memory the datagrams hold one postcard each, as those that are sent.
-  const { hopsPerSecond } = await inMemoryOf(flows);
-  const observeNs = 1e9 / percentile(hopsPerSecond, 0.5);
+  const memory = await InMemory.start(1, flows);
   const load = { seconds: ROUND_SECONDS, rate: 0, segments, flows };
   const ratios: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const sink = await native.sink(ROUND_SECONDS + 0.1);
     await native.send({ ...load, port: sink.port });
     const floor = await sink.result;
+    const observeNs = 1e9 / (await memory.round()).hopsPerSecond;
     const before = { cpuNs: collector.ingestCpuNs(), received: (await collector.accounting()).datagrams.received };
     await native.send({ ...load, port: collector.port });
     const { datagrams } = await collector.settled();
@@ -109,6 +99,7 @@ async function cpuRatios(
       `  ${segments} a send, ${flows} flows: ours ${oursNs.toFixed(0)} ns, sink ${sinkNs.toFixed(0)} + in memory ${observeNs.toFixed(0)} ns`,
     );
   }
+  memory.close();
   return ratios;
 }
 
@@ -182,11 +173,11 @@ async function searchRate(
   let [held, failed, rate] = [20_000, Infinity, firstRate];
   for (let trial = 0; trial < SEARCH_TRIALS; trial++) {
     const result = await tryRate(native, collector, stream, rate, datagrams);
-    // A sender that does not keep up shows what it can do, and no more.
     if (result.lost === 0) held = Math.max(held, result.rate);
     else failed = Math.min(failed, rate);
-    if (result.lost === 0 && result.rate < rate * 0.9) break;
-    rate = failed === Infinity ? rate * 2 : (held + failed) / 2;
+    // A sender that did not keep up shows what it can do, and is asked for no more than that again.
+    if (failed !== Infinity) rate = (held + failed) / 2;
+    else if (result.rate > rate * 0.9) rate *= 2;
   }
   return { rate: held };
 }

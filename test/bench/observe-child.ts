@@ -1,5 +1,6 @@
-// One size of observe.ts: arguments are reports per datagram and live flows.
+// See in-memory.ts: arguments are reports per datagram and live flows; each line on standard input asks for a round.
 
+import { createInterface } from 'node:readline';
 import { Admission } from '../../collector/admission.ts';
 import { parseConfig } from '../../collector/config.ts';
 import { viewOf } from '../../collector/decode/bytes.ts';
@@ -7,12 +8,11 @@ import { raiseInlining } from '../../collector/inlining.ts';
 import { pipelineOver } from '../../collector/pipeline.ts';
 import { capacityOf, HashSecret, SharedState, thresholdsOf } from '../../collector/shared-state.ts';
 import { Postcards } from '../support/postcards.ts';
-import type { ObserveResult } from './observe.ts';
+import type { InMemoryRound } from './in-memory.ts';
 
 const [reports, flows] = process.argv.slice(2).map(Number);
 const DATAGRAMS = 64;
 const NODES = 16;
-const ROUNDS = 5;
 const ROUND_HOPS = 300_000;
 
 raiseInlining();
@@ -53,8 +53,9 @@ for (let hops = 0; hops < Math.max(1_000_000, flows * 3); hops += perTurn) {
   nowNs[0] += perTurn * 30;
   take();
 }
-const result: ObserveResult = { hopsPerSecond: [], bytesPerReport: [] };
-for (let round = 0; round < ROUNDS; round++) {
+console.log('ready');
+
+for await (const _asked of createInterface({ input: process.stdin })) {
   let elapsedMs = 0;
   let hops = 0;
   while (hops < ROUND_HOPS) {
@@ -65,7 +66,6 @@ for (let round = 0; round < ROUNDS; round++) {
     elapsedMs += performance.now() - startedMs;
     hops += perTurn;
   }
-  result.hopsPerSecond.push((hops / elapsedMs) * 1000);
   fill();
   const before = process.memoryUsage().heapUsed;
   // The same datagrams again would be duplicates: only the numbers are set anew.
@@ -74,10 +74,13 @@ for (let round = 0; round < ROUNDS; round++) {
     take();
   }
   const grown = process.memoryUsage().heapUsed - before;
-  // A collection in between makes a round say nothing.
-  if (grown >= 0) result.bytesPerReport.push(grown / (100 * perTurn));
+  const counts = state.counters.read();
+  if (counts.of('duplicates') > 0 || counts.of('hopsDecoded') !== counts.of('reportsFramed')) {
+    throw new Error('the load is not what it should be: duplicates, or refused reports');
+  }
+  const round: InMemoryRound = {
+    hopsPerSecond: (hops / elapsedMs) * 1000,
+    bytesPerReport: grown >= 0 ? grown / (100 * perTurn) : null,
+  };
+  console.log(JSON.stringify(round));
 }
-const decoded = state.counters.read().of('reportsDecoded') - state.counters.read().of('reportsDuplicate');
-if (decoded !== state.counters.read().of('hopsDecoded'))
-  throw new Error('the load is not what it should be: duplicates, or refused reports');
-console.log(JSON.stringify(result));

@@ -1,40 +1,39 @@
 // Hops per second through decode and observe in memory, on one core: 1 k to 1 M live flows, each report of one of them at random.
-// Datagrams are v2.0 groups of eight INT-XD postcards of 16 nodes and 128 queues. What setting flows and numbers into the bytes takes is not
-// counted. Allocation: growth of the heap over many reports, in the leanest of the rounds.
+// Datagrams are v2.0 groups of eight INT-XD postcards of 16 nodes and 128 queues (`single`: one postcard each). What setting flows and numbers into
+// the bytes takes is not counted. Allocation: growth of the heap over many reports, in the leanest of the rounds.
 
+import { InMemory, type InMemoryRound } from './in-memory.ts';
 import { measureOf, type Family, type Measure } from './measure.ts';
-import { runChild } from './child.ts';
 
-const SIZES = { '1k': 1_000, '10k': 10_000, '100k': 100_000, '1m': 1_000_000 } as const;
-
-export interface ObserveResult {
-  hopsPerSecond: number[];
-  bytesPerReport: number[];
-}
+const ROUNDS = 7;
+/** By name: reports of a datagram, and live flows. */
+const LOADS: Record<string, [reports: number, flows: number]> = {
+  'observe.hops-per-second.1k': [8, 1_000],
+  'observe.hops-per-second.10k': [8, 10_000],
+  'observe.hops-per-second.100k': [8, 100_000],
+  'observe.hops-per-second.1m': [8, 1_000_000],
+  'observe.single.hops-per-second.1k': [1, 1_000],
+};
+const ALLOCATION = 'packet-path.bytes-per-report';
+const ALLOCATION_LOAD = 'observe.hops-per-second.1k';
 
 export const observeFamily: Family = {
-  names: [
-    ...Object.keys(SIZES).map((size) => `observe.hops-per-second.${size}`),
-    'observe.single.hops-per-second.1k',
-    'packet-path.bytes-per-report',
-  ],
+  names: [...Object.keys(LOADS), ALLOCATION],
   async run(wanted) {
-    const measures: Measure[] = [];
-    for (const [size, flows] of Object.entries(SIZES)) {
-      const isAllocation = size === '1k' && wanted('packet-path.bytes-per-report');
-      const name = `observe.hops-per-second.${size}`;
-      if (!wanted(name) && !isAllocation) continue;
-      const { hopsPerSecond, bytesPerReport } = await runChild<ObserveResult>('observe-child.ts', [8, flows]);
-      if (wanted(name)) measures.push(measureOf(name, 'hops/s', hopsPerSecond));
-      if (isAllocation) {
-        const least = Math.min(...bytesPerReport);
-        measures.push(measureOf('packet-path.bytes-per-report', 'octets', [least]));
-      }
+    const names = Object.keys(LOADS).filter((name) => wanted(name) || (name === ALLOCATION_LOAD && wanted(ALLOCATION)));
+    const running: { name: string; memory: InMemory; rounds: InMemoryRound[] }[] = [];
+    for (const name of names) running.push({ name, memory: await InMemory.start(...LOADS[name]), rounds: [] });
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const { memory, rounds } of running) rounds.push(await memory.round());
     }
-    if (wanted('observe.single.hops-per-second.1k')) {
-      const { hopsPerSecond } = await runChild<ObserveResult>('observe-child.ts', [1, SIZES['1k']]);
-      measures.push(measureOf('observe.single.hops-per-second.1k', 'hops/s', hopsPerSecond));
-    }
-    return measures;
+    return running.flatMap(({ name, memory, rounds }): Measure[] => {
+      memory.close();
+      const speed = rounds.map(({ hopsPerSecond }) => hopsPerSecond);
+      const grown = rounds.flatMap(({ bytesPerReport }) => bytesPerReport ?? []);
+      return [
+        ...(wanted(name) ? [measureOf(name, 'hops/s', speed)] : []),
+        ...(name === ALLOCATION_LOAD && wanted(ALLOCATION) ? [measureOf(ALLOCATION, 'octets', [Math.min(...grown)])] : []),
+      ];
+    });
   },
 };
