@@ -1,4 +1,5 @@
-// Writes docs/reference/performance.md from what `npm run bench -- --record` kept. Run by `npm run generate`; a test holds the two together.
+// Writes docs/reference/performance.md from what `npm run bench -- --record` and
+// `npm run soak -- --record` kept. Run by `npm run generate`; a test holds the two together.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,7 +24,27 @@ export function performancePage(): string {
     '',
     ...NOTES,
     '',
+    ...soakSection(),
+    '',
   ].join('\n');
+}
+
+function soakSection(): string[] {
+  const { minutes, rate, rows } = JSON.parse(readFileSync(join(REFERENCE, 'soak.json'), 'utf8')) as {
+    minutes: number;
+    rate: string;
+    rows: [string, string][];
+  };
+  return [
+    '## Soak',
+    '',
+    `\`npm run soak\`: ${rate} plain datagrams a second (half of what held without loss) for ${minutes} minutes, with a scrape and an incident`,
+    'every five seconds, on the same cores as the sender.',
+    '',
+    '| what | |',
+    '| --- | --- |',
+    ...rows.map((row) => `| ${row.join(' | ')} |`),
+  ];
 }
 
 const NOTES = [

@@ -1,13 +1,17 @@
-// `npm run soak [-- MINUTES]`: a load at half of what holds without loss, for ten minutes, with a scrape and an incident every five
-// seconds. Every datagram must be accounted for; how memory grew and how fast webhooks left is printed. Ends with 1 when anything is missing.
+// `npm run soak [-- MINUTES] [--record]`: a load at half of what holds without loss, for ten minutes, with a scrape and an incident every five
+// seconds. Every datagram must be accounted for; how memory grew and how fast webhooks left is printed. Ends with 1 when anything is missing; --record keeps
+// the result for docs/reference/performance.md.
 
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { startCollectorProcess } from './collector-process.ts';
 import { IncidentProbe } from './incident-probe.ts';
 import { lossFreeRates, warmUp } from './ingest.ts';
 import { percentile, short } from './measure.ts';
 import { compileNative } from './native.ts';
 
-const minutes = Number(process.argv[2] ?? 10);
+const args = process.argv.slice(2);
+const minutes = Number(args.find((arg) => !arg.startsWith('--')) ?? 10);
 const TRIAL_DATAGRAMS = 200_000;
 const EVERY_S = 5;
 
@@ -64,6 +68,10 @@ const rows = [
   ['scrape p50 and p99, ms', `${percentile(scrapeMs, 0.5).toFixed(1)}, ${percentile(scrapeMs, 0.99).toFixed(1)}`],
   ['webhook p50 and p99, ms', `${percentile(webhookMs, 0.5).toFixed(1)}, ${percentile(webhookMs, 0.99).toFixed(1)}`],
 ];
+if (args.includes('--record')) {
+  const record = { minutes, rate: short(rate), rows };
+  writeFileSync(join(import.meta.dirname, '../../docs/reference/soak.json'), `${JSON.stringify(record, undefined, 2)}\n`);
+}
 console.log(['| soak | |', '| --- | --- |', ...rows.map((row) => `| ${row.join(' | ')} |`)].join('\n'));
 if (missing !== 0 || datagrams.unaccounted !== 0) process.exit(1);
 
