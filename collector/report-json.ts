@@ -67,7 +67,7 @@ function reportLine(frame: number, source: string, batch: HopBatch, row: number)
     dialect,
     hardwareId: d.hardwareId[datagram],
     sequenceNumber: d.sequenceNumber[datagram],
-    ...(dialect === 'report-v2.0' ? { nodeId: d.nodeId[datagram] } : {}),
+    ...(dialect === 'report-v0.5' ? {} : { nodeId: d.nodeId[datagram] }),
     dropped: (flags & ReportFlag.dropped) !== 0,
     congestedQueue: (flags & ReportFlag.congestedQueue) !== 0,
     trackedFlow: (flags & ReportFlag.trackedFlow) !== 0,

@@ -10,6 +10,7 @@ import type { SourceProfile } from './profile.ts';
 import { Refusal, UNKNOWN_DIALECTS, type UnknownDialect } from './reason.ts';
 import { rowsOver } from './report-row.ts';
 import { reportV05Over } from './report-v05.ts';
+import { reportV10Over } from './report-v10.ts';
 import { reportV20Over } from './report-v20.ts';
 
 const V05_FIXED_BYTES = 12;
@@ -27,6 +28,7 @@ export function decoderOver(batch: HopBatch, outcome: DatagramOutcome): DialectD
   const decodeInnerPacket = innerPacketOver(batch, stack, decodeIntMd);
   const rows = rowsOver(batch, outcome);
   const decodeReportV05 = reportV05Over(batch, outcome, stack, rows, decodeInnerPacket);
+  const decodeReportV10 = reportV10Over(batch, outcome, stack, rows, readBaseline, decodeInnerPacket);
   const decodeReportV20 = reportV20Over(batch, outcome, stack, rows, readBaseline, decodeInnerPacket);
 
   return function decodeDatagram(b: DataView, start: number, end: number, profile: SourceProfile): void {
@@ -39,6 +41,7 @@ export function decoderOver(batch: HopBatch, outcome: DatagramOutcome): DialectD
     const datagrams = batch.datagrams.length;
     batch.datagramFirstHop = hops;
     if (version === 2) decodeReportV20(b, start, end, profile);
+    else if (version === 1) decodeReportV10(b, start, end, profile);
     else {
       const stranger = strangerAt(b, start, end);
       if (stranger !== undefined) {
@@ -56,10 +59,9 @@ export function decoderOver(batch: HopBatch, outcome: DatagramOutcome): DialectD
   };
 }
 
-/** Name of the format at `start` when it is one that no decoder is built for; `version` is not 2. Called with at least four octets. */
+/** Name of the format at `start` when it is one that no decoder is built for; the version is neither 1 nor 2. Called with at least four octets. */
 function strangerAt(b: DataView, start: number, end: number): UnknownDialect | undefined {
   const version = b.getUint8(start) >>> 4;
-  if (version === 1) return 'report-v1.0';
   if (version !== 0) return 'unrecognised';
   // A v0.5 report without a node header shows its Ethernet frame 12 octets on: that settles it.
   if (looksLikeEthernet(b, start + V05_FIXED_BYTES, end)) return undefined;

@@ -12,6 +12,7 @@ export const REFUSALS = [
   'E_REPLEN',
   'E_MD_SHORT',
   'E_REPTYPE',
+  'E_HDR_LENGTH',
 ] as const;
 export type RefusalName = (typeof REFUSALS)[number];
 
@@ -25,6 +26,7 @@ export const Refusal = {
   reportLength: 6,
   metadataShort: 7,
   reportType: 8,
+  headerLength: 9,
 } as const;
 
 /** What each refusal means, for people; `where` is the octet offset within the datagram. */
@@ -38,6 +40,7 @@ export const REFUSAL_TEXT: Record<RefusalName, string> = {
   E_REPLEN: 'Report Length is smaller than its own contents',
   E_MD_SHORT: 'RepMdBits need more metadata than MD Length gives',
   E_REPTYPE: 'report type has no defined contents',
+  E_HDR_LENGTH: 'header Length is below its minimum or beyond the datagram',
 };
 
 /** What a decoder noticed without refusing; the index is the bit in `ReportColumns.warnings`. */
@@ -59,6 +62,9 @@ export const WARNINGS = [
   'E_HOPML',
   'E_INT_STACK_REMAINDER',
   'E_TLV_OVERRUN',
+  'W_DQF_MISPLACED',
+  'W_VERSION_NIBBLE',
+  'W_INT_WIDTHS',
 ] as const;
 export type WarningName = (typeof WARNINGS)[number];
 
@@ -80,11 +86,13 @@ export const Warning = {
   hopMl: 1 << 14,
   intStackRemainder: 1 << 15,
   tlvOverrun: 1 << 16,
+  flagsMisplaced: 1 << 17,
+  versionNibble: 1 << 18,
+  intWidths: 1 << 19,
 } as const;
 
 /** Formats that arrive at report ports but are not telemetry reports that this decoder builds; counted by name. */
 export const UNKNOWN_DIALECTS = [
-  'report-v1.0',
   'sflow-v5',
   'netflow-v5',
   'netflow-v9',

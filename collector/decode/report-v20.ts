@@ -4,7 +4,7 @@
 
 import { Present, ReportFlag, type HopBatch } from '../hop.ts';
 import { InnerType, looksLikeEthernet, type DecodeInnerPacket } from './inner-packet.ts';
-import { baselineBytes, type IntStack, type ReadBaseline } from './int-md.ts';
+import { baselineBytes, IntLayout, type IntStack, type ReadBaseline } from './int-md.ts';
 import type { DatagramOutcome, DialectDecoder } from './outcome.ts';
 import type { SourceProfile } from './profile.ts';
 import { Refusal, Warning } from './reason.ts';
@@ -21,6 +21,8 @@ const {
   none: INNER_NONE,
   tlv: INNER_TLV,
 } = InnerType;
+
+const LAYOUT_V21 = IntLayout.v21;
 
 const GROUP_BYTES = 8;
 const MAIN_CONTENTS_BYTES = 8;
@@ -151,7 +153,7 @@ export function reportV20Over(
   /** Baseline metadata of RepMdBits: as in an INT stack, but bit 15 is queue id and drop reason (section 3.3). */
   function readMainMetadata(b: DataView, o: number, end: number, bits: number, hop: number, profile: SourceProfile): void {
     // Bit 0 is reserved here; an exporter that sets it sends its node id first.
-    let next = readBaseline(b, (bits & 0x8000) !== 0 ? o + 4 : o, end, bits, hop, profile);
+    let next = readBaseline(b, (bits & 0x8000) !== 0 ? o + 4 : o, end, bits, hop, profile, LAYOUT_V21);
     for (let bit = 0x0040; bit > 0x0001; bit >>>= 1) if ((bits & bit) !== 0) next += 4;
     if ((bits & 0x0001) === 0 || next + 4 > end || b.getUint32(next) === 0xffffffff) return;
     if ((present[hop] & HAS_QUEUE_ID) === 0) queueId[hop] = b.getUint8(next);

@@ -116,14 +116,169 @@ describe('int-md-v2.1_report-v2.0_laofan13_congested', () => {
   });
 });
 
-describe('a dialect that is not built', () => {
-  it('is named, one line per datagram', () => {
-    const { lines } = decodeAll('int-md-v1.0_report-v1.0_onos');
-    expect(lines.length).toBeGreaterThan(0);
-    expect(new Set(lines.map((line) => line.rejected))).toEqual(new Set(['E_VERSION']));
-    expect(lines[0].detail).toContain('report-v1.0 is recognised but not decoded yet');
+describe.each([
+  ['int-md-v1.0_report-v1.0_onos', 28],
+  // Reports of TCP packets are cut by the program: the last entry of the stack keeps its first half.
+  ['int-md-v1.0_report-v1.0_onos_tcp', 15],
+])('%s', (name, frames) => {
+  const expected = captureExpectation(name);
+  const { lines } = decodeAll(name);
+
+  it('gives one line per frame', () => expect(lines).toHaveLength(frames));
+
+  it.each(expected.map((frame, i) => [i, frame] as const))('frame %i has every value of the independent decode', (i, frame) => {
+    const stack: any[] = frame.hops_sink_first;
+    const text = (value: number | undefined): string | null => (value === undefined ? null : String(value));
+    const isCut = stack.some((hop) => hop.egress_ts === undefined && stack[0].egress_ts !== undefined);
+    expect(lines[i]).toEqual({
+      frame: i,
+      report: 0,
+      source: frame.outer_ip.src,
+      dialect: 'report-v1.0',
+      hardwareId: frame.report.hw_id ?? frame.report.as_program_meant.hw_id,
+      sequenceNumber: frame.report.seq,
+      nodeId: frame.report.switch_id,
+      dropped: false,
+      congestedQueue: false,
+      trackedFlow: true,
+      dropReason: null,
+      hops: stack.toReversed().map((hop) => ({
+        nodeId: hop.node_id,
+        ingressInterfaceId: hop.ingress_port ?? null,
+        egressInterfaceId: hop.egress_port ?? null,
+        hopLatency: hop.hop_latency ?? null,
+        queueId: hop.queue_id ?? null,
+        queueOccupancy: hop.queue_occupancy ?? null,
+        // What the stack does not say of the sink, the header does.
+        ingressTimestamp: text(hop.ingress_ts ?? (hop === stack[0] ? frame.report.ingress_ts : undefined)),
+        egressTimestamp: text(hop.egress_ts),
+        ...(hop.l2_ingress === undefined ? {} : { level2IngressInterfaceId: hop.l2_ingress }),
+        ...(hop.l2_egress === undefined ? {} : { level2EgressInterfaceId: hop.l2_egress }),
+        ...(hop.tx_util === undefined ? {} : { egressInterfaceTxUtilization: hop.tx_util }),
+      })),
+      flow: flowOf(frame),
+      warnings: [...(isCut ? ['W_INT_TRUNCATED'] : []), 'W_DQF_MISPLACED', 'W_VERSION_NIBBLE'],
+    });
   });
 
+  it('strict, it is read by the letter: the flags lie among reserved bits, and no INT is looked for', () => {
+    const strict = decodeAll(name, { strict: true }).lines;
+    for (const line of strict) {
+      expect(line).toMatchObject({ trackedFlow: false, warnings: [], flow: { dscp: 23 } });
+      expect(line.hops).toHaveLength(1);
+    }
+  });
+});
+
+describe('Telemetry Report v1.0', () => {
+  const datagram = (header: string, inner = '02000000000b02000000000a88b5'): Uint8Array => Buffer.from(header + inner, 'hex');
+
+  it('to the letter: flags behind the reserved bits, a stack of version 1, path order, the original DSCP', () => {
+    const [line] = linesOf(vectorBytes('v1-flow-int-md-3-hops'));
+    expect(line).toMatchObject({
+      dialect: 'report-v1.0',
+      nodeId: 3,
+      sequenceNumber: 42,
+      hardwareId: 2,
+      trackedFlow: true,
+      warnings: [],
+    });
+    expect(line.hops.map((hop: any) => hop.nodeId)).toEqual([1, 2, 3]);
+    expect(line.hops[1]).toMatchObject({
+      hopLatency: 1500,
+      queueId: 1,
+      queueOccupancy: 20,
+      ingressTimestamp: '268443648',
+      egressTimestamp: '268445148',
+    });
+    expect(line.flow).toMatchObject({ sourcePort: 5000, destinationPort: 6000, dscp: 10 });
+  });
+
+  it('with all optional metadata: the hop of the reporter, its drop reason and its utilization', () => {
+    // Length 10, RepMdBits 0x3f, D: 4 + 6 words.
+    const header = '1a1f8101' + '00000009' + '00000007' + '00001000';
+    const [line] = linesOf(datagram(`${header}00030004000001f4020000640000200005110000000000ff`));
+    expect(line).toMatchObject({ dropped: true, dropReason: 0x11, hardwareId: 1, warnings: [] });
+    expect(line.hops).toEqual([
+      {
+        nodeId: 9,
+        ingressInterfaceId: 3,
+        egressInterfaceId: 4,
+        hopLatency: 500,
+        queueId: 2,
+        queueOccupancy: 100,
+        ingressTimestamp: '4096',
+        egressTimestamp: '8192',
+        egressInterfaceTxUtilization: 255,
+      },
+    ]);
+  });
+
+  it('metadata of the future is passed over by Length', () => {
+    const [line] = linesOf(datagram('16000001000000090000000700001000' + 'deadbeefdeadbeef'));
+    expect(line).toMatchObject({ dialect: 'report-v1.0', warnings: [] });
+    expect(line.hops).toHaveLength(1);
+  });
+
+  it.each([
+    ['shorter than its header', '140000000000000900000007000010', 'E_GROUP_SHORT'],
+    ['with a Length below the fixed header', '13000001000000090000000700001000', 'E_HDR_LENGTH'],
+    ['with a Length beyond the datagram', '1f000001000000090000000700001000', 'E_HDR_LENGTH'],
+    ['with more metadata bits than Length has room for', '14180001000000090000000700001000', 'E_MD_SHORT'],
+    ['with a next protocol that is not defined', '14600001000000090000000700001000', 'E_NPROTO'],
+  ])('%s is refused', (_name, header, code) => {
+    expect(linesOf(Buffer.from(header, 'hex'))[0].rejected).toBe(code);
+  });
+
+  it('where both readings of the flags are possible, the specification is right', () => {
+    // Bits in either place: the later ones are the flags, the earlier ones reserved.
+    expect(linesOf(datagram('14001101000000090000000700001000'))[0]).toMatchObject({
+      dropped: true,
+      trackedFlow: false,
+      warnings: [],
+    });
+  });
+
+  /** A stack of one entry behind UDP: version nibble, words of an entry, bitmap and entry as given. */
+  const withStack = (head: string, bitmap: string, entry: string): any => {
+    const words = 3 + entry.length / 8;
+    const udp = '13881770' + '00640000';
+    const ip = '455c0064000140004011' + '0000' + '0a0001010a000303';
+    const shim = `0100${words.toString(16).padStart(2, '0')}28`;
+    const ethernet = '02000000000b02000000000a0800';
+    return linesOf(datagram('14000042000000630000002a12345678', ethernet + ip + udp + shim + head + bitmap + '0000' + entry))[0];
+  };
+
+  it('GEANT: timestamps of 64 bits and short level-2 interfaces under version 1, told by the size of an entry', () => {
+    // 0xce00: node, interfaces, both timestamps, level 2: 1 + 1 + 2 + 2 + 1 words.
+    const line = withStack('10000705', 'ce00', '0000006300010002' + '0000000100000002' + '0000000100000102' + '00050006');
+    expect(line.warnings).toEqual(['W_INT_WIDTHS']);
+    expect(line.hops).toEqual([
+      expect.objectContaining({
+        nodeId: 99,
+        ingressTimestamp: String(2 ** 32 + 2),
+        egressTimestamp: String(2 ** 32 + 258),
+        level2IngressInterfaceId: 5,
+        level2EgressInterfaceId: 6,
+      }),
+    ]);
+  });
+
+  it.each([
+    ['a v0.5 header is not taken for ONOS', '00060305', 'c000', '0000006300010002', 'E_INT_VERSION'],
+    ['an entry smaller than its bitmap', '10000105', 'c000', '0000006300010002', 'E_HOPML'],
+    ['a stack that is no whole number of entries', '10000205', 'c000', '000000630001000200000001', 'E_INT_STACK_REMAINDER'],
+    ['a bitmap without a bit', '10000205', '0000', '0000006300010002', 'E_HOPML'],
+  ])('%s: the flow is kept, no hop is invented', (_name, head, bitmap, entry, code) => {
+    const line = withStack(head, bitmap, entry);
+    expect(line.warnings).toContain(code);
+    expect(line.hops).toHaveLength(1);
+    expect(line.hops[0]).toMatchObject({ nodeId: 99, ingressTimestamp: String(0x12345678) });
+    expect(line.flow).toMatchObject({ sourcePort: 5000, destinationPort: 6000 });
+  });
+});
+
+describe('a dialect that is not built', () => {
   it.each([
     ['sflow-v5', '00000005000000010a000001000000000000000100000000'],
     ['netflow-v9', '00090001000000010000000100000001000000010000'],

@@ -19,6 +19,7 @@ function seeds(): Uint8Array[] {
     'int-xd_report-v0.5_fabric-tna',
     'int-md-v2.1_report-v2.0_laofan13_congested',
     'int-md-v1.0_report-v1.0_onos',
+    'int-md-v1.0_report-v1.0_onos_tcp',
   ]) {
     for (const frame of readCapture(capturePath(name))) {
       const datagram = datagramOf(frame.data, frame.linkType);
