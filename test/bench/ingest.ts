@@ -8,7 +8,7 @@ import { measureOf, type Family, type Measure } from './measure.ts';
 import { compileNative, type Load, type Native } from './native.ts';
 
 const ROUNDS = 5;
-const ROUND_SECONDS = 0.3;
+const ROUND_SECONDS = 0.25;
 const SEARCH_TRIALS = 3;
 /** Where the search for the rate without loss begins. */
 const FIRST_RATE = { plain: 250_000, coalesced: 2_000_000, dgram: 150_000 };
@@ -36,7 +36,12 @@ export const ingestFamily: Family = {
     }
     try {
       const measures: Measure[] = [];
-      const collector = await startCollectorProcess({ limits: { flows: 131_072 } });
+      // In memory the datagrams hold one postcard each, as those that are sent.
+      const [collector, ...memories] = await Promise.all([
+        startCollectorProcess({ limits: { flows: 131_072 } }),
+        InMemory.start(1, FLOWS['1k']),
+        InMemory.start(1, FLOWS['100k']),
+      ]);
       try {
         await warmUp(native, collector);
         for (const [name, segments, flows] of [
@@ -45,7 +50,8 @@ export const ingestFamily: Family = {
           ['ingest.coalesced.cpu-ratio.100k', SEGMENTS, FLOWS['100k']],
         ] as const) {
           if (!wanted(name)) continue;
-          const ratios = await cpuRatios(native, collector, segments, flows, say);
+          const memory = memories[flows === FLOWS['1k'] ? 0 : 1];
+          const ratios = await cpuRatios(native, collector, memory, segments, flows, say);
           measures.push(measureOf(name, 'ratio', ratios));
         }
         for (const kind of ['plain', 'coalesced'] as const) {
@@ -54,6 +60,7 @@ export const ingestFamily: Family = {
           measures.push(...(await rates(native, collector, kind, wanted)));
         }
       } finally {
+        for (const memory of memories) memory.close();
         await collector.stop();
       }
       return measures;
@@ -76,12 +83,11 @@ export async function warmUp(
 async function cpuRatios(
   native: Native,
   collector: CollectorProcess,
+  memory: InMemory,
   segments: number,
   flows: number,
   say: (text: string) => void,
 ): Promise<number[]> {
-  // In memory the datagrams hold one postcard each, as those that are sent.
-  const memory = await InMemory.start(1, flows);
   const load = { seconds: ROUND_SECONDS, rate: 0, segments, flows };
   const ratios: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
@@ -99,7 +105,6 @@ async function cpuRatios(
       `  ${segments} a send, ${flows} flows: ours ${oursNs.toFixed(0)} ns, sink ${sinkNs.toFixed(0)} + in memory ${observeNs.toFixed(0)} ns`,
     );
   }
-  memory.close();
   return ratios;
 }
 
@@ -120,7 +125,7 @@ async function rates(
   }
   const portable = await startCollectorProcess({}, ['without-koffi.ts']);
   try {
-    await native.send({ port: portable.port, seconds: 0.7, rate: 50_000, segments: 1, flows: FLOWS['1k'] });
+    await native.send({ port: portable.port, seconds: 0.5, rate: 50_000, segments: 1, flows: FLOWS['1k'] });
     const theirs = await searchRate(native, portable, load, TRIAL_DATAGRAMS.plain, FIRST_RATE.dgram);
     const [own, other]: [number[], number[]] = [[], []];
     for (let round = 0; round < ROUNDS; round++) {

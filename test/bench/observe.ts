@@ -21,8 +21,9 @@ export const observeFamily: Family = {
   names: [...Object.keys(LOADS), ALLOCATION],
   async run(wanted) {
     const names = Object.keys(LOADS).filter((name) => wanted(name) || (name === ALLOCATION_LOAD && wanted(ALLOCATION)));
-    const running: { name: string; memory: InMemory; rounds: InMemoryRound[] }[] = [];
-    for (const name of names) running.push({ name, memory: await InMemory.start(...LOADS[name]), rounds: [] });
+    const running = await Promise.all(
+      names.map(async (name) => ({ name, memory: await InMemory.start(...LOADS[name]), rounds: [] as InMemoryRound[] })),
+    );
     for (let round = 0; round < ROUNDS; round++) {
       for (const { memory, rounds } of running) rounds.push(await memory.round());
     }
