@@ -42,7 +42,10 @@ const DATAGRAM_ROW_BYTES = 64;
 /** Node tables have at most 65,536 rows besides row 0. */
 const NODE_ROW_BITS = 17;
 
-/** Words of a flow's key in `ReportColumns.flowKey`. Addresses are big-endian words, IPv4 as ::ffff:a.b.c.d. */
+/**
+ * Words of a flow's key in `ReportColumns.flowKey`. Addresses are big-endian words, IPv4 as ::ffff:a.b.c.d; `protocol` holds the IP protocol,
+ * the address family from bit 8 and the kind of the tunnel (TunnelKind) from bit 16 on; `tunnel` the tunnel's identifier.
+ */
 export const FlowWord = { source: 0, destination: 4, ports: 8, protocol: 9, tunnel: 10 } as const;
 export const FLOW_WORDS = 11;
 
@@ -174,9 +177,12 @@ export class ReportColumns {
   }
 }
 
+/** The innermost tunnel that has an identifier: VXLAN and Geneve a network (VNI), GRE a key. */
+export const TunnelKind = { none: 0, vxlan: 1, geneve: 2, gre: 3 } as const;
+
 /** 4 or 6: the family of a flow key at `words[at]`. */
 export function addressFamilyOf(words: Uint32Array, at: number): number {
-  return words[at + FlowWord.protocol] >>> 8;
+  return (words[at + FlowWord.protocol] >>> 8) & 0xff;
 }
 
 export function protocolOf(words: Uint32Array, at: number): number {
@@ -191,9 +197,11 @@ export function destinationPortOf(words: Uint32Array, at: number): number {
   return words[at + FlowWord.ports] & 0xffff;
 }
 
-/** VXLAN network identifier of a flow key; undefined when the flow was in no tunnel. For the edges. */
-export function vniOf(words: Uint32Array, at: number): number | undefined {
-  return words[at + FlowWord.tunnel] === 0 ? undefined : words[at + FlowWord.tunnel] - 1;
+/** The tunnel that a flow was in: the network of VXLAN or Geneve, or the key of GRE. For the edges. */
+export function tunnelOf(words: Uint32Array, at: number): { vni?: number; greKey?: number } {
+  const kind = words[at + FlowWord.protocol] >>> 16;
+  if (kind === TunnelKind.none) return {};
+  return kind === TunnelKind.gre ? { greKey: words[at + FlowWord.tunnel] } : { vni: words[at + FlowWord.tunnel] };
 }
 
 /**

@@ -15,7 +15,7 @@ import {
   protocolOf,
   ReportFlag,
   sourcePortOf,
-  vniOf,
+  tunnelOf,
   type HopBatch,
 } from './hop.ts';
 
@@ -109,7 +109,6 @@ function flowOf(batch: HopBatch, row: number): object | null {
   const key = r.flowKey;
   const at = row * FLOW_WORDS;
   const textOf = addressFamilyOf(key, at) === 6 ? ipv6Text : addressText;
-  const vni = vniOf(key, at);
   return {
     sourceAddress: textOf(key, at + FlowWord.source),
     destinationAddress: textOf(key, at + FlowWord.destination),
@@ -118,6 +117,6 @@ function flowOf(batch: HopBatch, row: number): object | null {
     destinationPort: hasPorts ? destinationPortOf(key, at) : null,
     ttl: r.ttl[row],
     dscp: r.dscp[row],
-    ...(vni === undefined ? {} : { vni }),
+    ...tunnelOf(key, at),
   };
 }

@@ -1,11 +1,12 @@
-// The truncated packet inside a report: Ethernet, VLAN, IPv4, IPv6, TCP, UDP, ICMP, VXLAN, and an INT-MD stack behind L4.
+// The truncated packet inside a report: Ethernet, VLAN, MPLS, IPv4, IPv6, TCP, UDP, SCTP, ICMP; VXLAN, VXLAN-GPE, Geneve, GRE, IP in IP; and an
+// INT-MD stack behind L4.
 // It keeps the innermost IP flow, because that is the pod's (an overlay's outer addresses are only nodes).
 //
-//   link ─▶ network ─▶ transport ─▶ (INT-MD ─▶ original port, DSCP or protocol) ─▶ (VXLAN ─▶ link ...)
+//   link ─▶ network ─▶ transport ─▶ (INT-MD ─▶ original port, DSCP or protocol) ─▶ (tunnel ─▶ link or network ...)
 //
 // Rule: a fragment may stop anywhere. What is whole is kept, the rest is W_INNER_TRUNCATED; nothing here refuses a report.
 
-import { FLOW_WORDS, FlowPart, FlowWord, type HopBatch } from '../hop.ts';
+import { FLOW_WORDS, FlowPart, FlowWord, TunnelKind, type HopBatch } from '../hop.ts';
 import { u24 } from './bytes.ts';
 import { NextProtocolType, type DecodeIntMd, type IntStack } from './int-md.ts';
 import type { SourceProfile } from './profile.ts';
@@ -22,18 +23,42 @@ export const InnerType = { none: 0, tlv: 1, domainSpecific: 2, ethernet: 3, ipv4
 const MAX_ENCAPSULATIONS = 4;
 const MAX_VLAN_TAGS = 4;
 const MAX_IPV6_EXTENSIONS = 8;
-const EtherType = { ipv4: 0x0800, ipv6: 0x86dd, vlan: 0x8100, provider: 0x88a8, oldProvider: 0x9100 } as const;
+const MAX_MPLS_LABELS = 8;
+const EtherType = {
+  ipv4: 0x0800,
+  ipv6: 0x86dd,
+  vlan: 0x8100,
+  provider: 0x88a8,
+  oldProvider: 0x9100,
+  mpls: 0x8847,
+  mplsMulticast: 0x8848,
+  /** Transparent Ethernet bridging: an Ethernet frame inside GRE or Geneve. */
+  ethernet: 0x6558,
+} as const;
 const Protocol = {
   hopByHop: 0,
   icmp: 1,
+  ipv4: 4,
   tcp: 6,
   udp: 17,
+  ipv6: 41,
   routing: 43,
   fragment: 44,
+  gre: 47,
   authentication: 51,
   icmpv6: 58,
   options: 60,
+  sctp: 132,
 } as const;
+
+const VXLAN_GPE_PORT = 4790;
+const GENEVE_PORT = 6081;
+/** EtherTypes by Next Protocol of VXLAN-GPE: 1 IPv4, 2 IPv6, 3 Ethernet. */
+const GPE_PAYLOADS = [0, EtherType.ipv4, EtherType.ipv6, EtherType.ethernet] as const;
+const GPE_ETHERNET = 3;
+const { geneve: TUNNEL_GENEVE, gre: TUNNEL_GRE, vxlan: TUNNEL_VXLAN } = TunnelKind;
+const TUNNEL_SHIFT = 16;
+const TUNNEL_BITS = 0xff0000;
 
 /** Where the walk through a packet stands. One for all packets: nothing is allocated per report. */
 class Cursor {
@@ -94,9 +119,8 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
       if (at.layer === InnerType.ipv4) readIpv4(b, end, row);
       else if (at.layer === InnerType.ipv6) readIpv6(b, end, row);
       at.layer = InnerType.none;
-      if (at.protocol === Protocol.icmp || at.protocol === Protocol.icmpv6) {
-        if (end - at.offset < 8) at.truncate();
-      } else if (at.protocol >= 0) readTransport(b, end, row, profile, lookForInt);
+      if (at.protocol === Protocol.tcp || at.protocol === Protocol.udp) readTransport(b, end, row, profile, lookForInt);
+      else if (at.protocol >= 0) readOther(b, end, row);
     }
     return at.warnings;
   }
@@ -111,7 +135,23 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
       etherType = b.getUint16(at.offset + 2);
       at.offset += 4;
     }
+    if (etherType === EtherType.mpls || etherType === EtherType.mplsMulticast) return readMpls(b, end);
     at.layer = etherType === EtherType.ipv4 ? InnerType.ipv4 : etherType === EtherType.ipv6 ? InnerType.ipv6 : InnerType.none;
+  }
+
+  /** Labels say nothing of what they carry: the version nibble behind the last one does, if it is IP. */
+  function readMpls(b: DataView, end: number): void {
+    for (let labels = 0; labels < MAX_MPLS_LABELS; labels++) {
+      if (end - at.offset < 4) return at.truncate();
+      const isLast = (b.getUint8(at.offset + 2) & 1) !== 0;
+      at.offset += 4;
+      if (!isLast) continue;
+      if (at.offset >= end) return at.truncate();
+      const version = b.getUint8(at.offset) >>> 4;
+      at.layer = version === 4 ? InnerType.ipv4 : version === 6 ? InnerType.ipv6 : InnerType.none;
+      return;
+    }
+    at.stop();
   }
 
   function readIpv4(b: DataView, end: number, row: number): void {
@@ -134,7 +174,7 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
     flowKey[k + 7] = b.getUint32(o + 16);
     // Ports of an outer packet are not this one's.
     flowKey[k + WORD_PORTS] = 0;
-    flowKey[k + WORD_PROTOCOL] = (4 << 8) | protocol;
+    flowKey[k + WORD_PROTOCOL] = (flowKey[k + WORD_PROTOCOL] & TUNNEL_BITS) | (4 << 8) | protocol;
     dscp[row] = (first >>> 18) & 0x3f;
     ttl[row] = third >>> 24;
     packetLengthBytes[row] = totalLength;
@@ -156,7 +196,8 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
     for (let word = 0; word < 8; word++) flowKey[row * KEY_WORDS + word] = b.getUint32(o + 8 + word * 4);
     const protocolAt = row * KEY_WORDS + WORD_PROTOCOL;
     flowKey[row * KEY_WORDS + WORD_PORTS] = 0;
-    flowKey[protocolAt] = (6 << 8) | b.getUint8(o + 6);
+    const familyBits = (flowKey[protocolAt] & TUNNEL_BITS) | (6 << 8);
+    flowKey[protocolAt] = familyBits | b.getUint8(o + 6);
     dscp[row] = (b.getUint16(o) >>> 6) & 0x3f;
     ttl[row] = b.getUint8(o + 7);
     packetLengthBytes[row] = 40 + b.getUint16(o + 4);
@@ -169,7 +210,7 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
       const kind = at.protocol;
       const header = at.offset;
       at.protocol = b.getUint8(header);
-      flowKey[protocolAt] = (6 << 8) | at.protocol;
+      flowKey[protocolAt] = familyBits | at.protocol;
       at.offset += extensionBytes(kind, b.getUint8(header + 1));
       if (at.offset > end) return at.truncate();
       // Behind a later fragment lies the middle of a packet, whatever the next header says.
@@ -179,7 +220,6 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
 
   function readTransport(b: DataView, end: number, row: number, profile: SourceProfile, lookForInt: boolean): void {
     const { protocol } = at;
-    if (protocol !== Protocol.tcp && protocol !== Protocol.udp) return at.stop();
     const o = at.offset;
     if (end - o < 4) return at.truncate();
     const ports = b.getUint32(o);
@@ -198,7 +238,7 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
       (profile.intUdpPort !== 0 && protocol === Protocol.udp && (ports & 0xffff) === profile.intUdpPort);
     if (lookForInt && !stack.isInt && isAnnounced && readInt(b, o, end, row, profile)) return;
     // Read again: INT may have put another port in the place of the original one.
-    if (protocol === Protocol.udp && isVxlanPort(flowKey[row * KEY_WORDS + WORD_PORTS] & 0xffff)) return readVxlan(b, end, row);
+    if (protocol === Protocol.udp && readUdpTunnel(b, end, row, flowKey[row * KEY_WORDS + WORD_PORTS] & 0xffff)) return;
     if (protocol === Protocol.tcp && !stack.isInt && o + (b.getUint8(o + 12) >>> 4) * 4 > end)
       at.warnings |= Warning.innerTruncated;
     at.stop();
@@ -223,14 +263,15 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
       flowKey[k + WORD_PORTS] = ((flowKey[k + WORD_PORTS] & 0xffff0000) | stack.originalPort) >>> 0;
     } else {
       // A UDP header was inserted for INT: the original L4 header, with the real ports, follows the stack.
-      flowKey[k + WORD_PROTOCOL] = (flowKey[k + WORD_PROTOCOL] & 0xff00) | stack.originalProtocol;
+      flowKey[k + WORD_PROTOCOL] = (flowKey[k + WORD_PROTOCOL] & ~0xff) | stack.originalProtocol;
       flowKey[k + WORD_PORTS] = 0;
       flowParts[row] &= ~(PART_PORTS | PART_TCP_SEQUENCE);
       if (next === 0) at.stop();
       else {
         at.offset = next;
         at.protocol = stack.originalProtocol;
-        readTransport(b, end, row, profile, false);
+        if (at.protocol === Protocol.tcp || at.protocol === Protocol.udp) readTransport(b, end, row, profile, false);
+        else readOther(b, end, row);
       }
       return true;
     }
@@ -238,14 +279,92 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
     return false;
   }
 
+  /** Protocols beside TCP and UDP: what carries a packet is opened, what has ports shows them. */
+  function readOther(b: DataView, end: number, row: number): void {
+    const { protocol } = at;
+    if (protocol === Protocol.ipv4) at.layer = InnerType.ipv4;
+    else if (protocol === Protocol.ipv6) at.layer = InnerType.ipv6;
+    else if (protocol === Protocol.gre) readGre(b, end, row);
+    else if (protocol === Protocol.sctp) {
+      if (end - at.offset < 4) return at.truncate();
+      flowKey[row * KEY_WORDS + WORD_PORTS] = b.getUint32(at.offset);
+      flowParts[row] |= PART_PORTS;
+      at.stop();
+    } else if ((protocol === Protocol.icmp || protocol === Protocol.icmpv6) && end - at.offset < 8) at.truncate();
+    else at.stop();
+  }
+
+  /** RFC 2784 and 2890: checksum, key and sequence number are there when their flags say so. */
+  function readGre(b: DataView, end: number, row: number): void {
+    const o = at.offset;
+    if (end - o < 4) return at.truncate();
+    const flags = b.getUint16(o);
+    if ((flags & 7) !== 0) return at.stop();
+    const keyAt = o + ((flags & 0x8000) !== 0 ? 8 : 4);
+    const hasKey = (flags & 0x2000) !== 0;
+    const next = keyAt + (hasKey ? 4 : 0) + ((flags & 0x1000) !== 0 ? 4 : 0);
+    if (next > end) return at.truncate();
+    if (hasKey) enterTunnel(row, TUNNEL_GRE, b.getUint32(keyAt));
+    at.offset = next;
+    openPayload(b.getUint16(o + 2), end);
+  }
+
+  /** True when a tunnel is known by this UDP port: the walk goes on inside it, or has ended. */
+  function readUdpTunnel(b: DataView, end: number, row: number, port: number): boolean {
+    if (isVxlanPort(port)) readVxlan(b, end, row);
+    else if (port === VXLAN_GPE_PORT) readVxlanGpe(b, end, row);
+    else if (port === GENEVE_PORT) readGeneve(b, end, row);
+    else return false;
+    return true;
+  }
+
   function readVxlan(b: DataView, end: number, row: number): void {
     if (end - at.offset < 8) return at.truncate();
     if ((b.getUint8(at.offset) & 0x08) === 0) return at.stop();
-    flowKey[row * KEY_WORDS + WORD_TUNNEL] = u24(b, at.offset + 4) + 1;
+    enterTunnel(row, TUNNEL_VXLAN, u24(b, at.offset + 4));
     at.offset += 8;
-    // A fragment that ends behind the VXLAN header shows nodes only: their flow stays, and the cut is said.
+    openPayload(EtherType.ethernet, end);
+  }
+
+  /** draft-ietf-nvo3-vxlan-gpe: the fourth octet says what follows, when the P flag is set. */
+  function readVxlanGpe(b: DataView, end: number, row: number): void {
+    if (end - at.offset < 8) return at.truncate();
+    const flags = b.getUint8(at.offset);
+    if ((flags & 0x08) === 0) return at.stop();
+    const next = (flags & 0x04) !== 0 ? b.getUint8(at.offset + 3) : GPE_ETHERNET;
+    enterTunnel(row, TUNNEL_VXLAN, u24(b, at.offset + 4));
+    at.offset += 8;
+    openPayload(next < GPE_PAYLOADS.length ? GPE_PAYLOADS[next] : 0, end);
+  }
+
+  /** RFC 8926: up to 252 octets of options stand between the header and what it carries. */
+  function readGeneve(b: DataView, end: number, row: number): void {
+    const o = at.offset;
+    if (end - o < 8) return at.truncate();
+    if (b.getUint8(o) >>> 6 !== 0) return at.stop();
+    const next = o + 8 + (b.getUint8(o) & 0x3f) * 4;
+    enterTunnel(row, TUNNEL_GENEVE, u24(b, o + 4));
+    at.offset = next;
+    openPayload(b.getUint16(o + 2), end);
+  }
+
+  function enterTunnel(row: number, kind: number, id: number): void {
+    const k = row * KEY_WORDS;
+    flowKey[k + WORD_TUNNEL] = id;
+    flowKey[k + WORD_PROTOCOL] = (flowKey[k + WORD_PROTOCOL] & 0xffff) | (kind << TUNNEL_SHIFT);
+  }
+
+  /** What a tunnel carries, by its EtherType. A fragment that ends here shows nodes only: their flow stays, and the cut is said. */
+  function openPayload(etherType: number, end: number): void {
     if (at.offset >= end) return at.truncate();
-    at.layer = InnerType.ethernet;
+    at.layer =
+      etherType === EtherType.ethernet
+        ? InnerType.ethernet
+        : etherType === EtherType.ipv4
+          ? InnerType.ipv4
+          : etherType === EtherType.ipv6
+            ? InnerType.ipv6
+            : InnerType.none;
   }
 
   return decodeInnerPacket;

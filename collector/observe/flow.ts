@@ -97,7 +97,7 @@ class FlowKeys extends KeyTable {
       mixWord(words[at + FlowWord.ports], s[4], s[5]) +
       mixWord(protocol, s[6], s[7]) +
       mixWord(words[at + FlowWord.tunnel], s[8], s[9]);
-    if (protocol >>> 8 !== IPV4) {
+    if (((protocol >>> 8) & 0xff) !== IPV4) {
       for (let word = 0; word < 3; word++) {
         h += mixWord(words[at + FlowWord.source + word], s[10 + word * 2], s[11 + word * 2]);
         h += mixWord(words[at + FlowWord.destination + word], s[16 + word * 2], s[17 + word * 2]);
@@ -119,7 +119,7 @@ class FlowKeys extends KeyTable {
     ) {
       return false;
     }
-    if (protocol >>> 8 === IPV4) return true;
+    if (((protocol >>> 8) & 0xff) === IPV4) return true;
     for (let word = 0; word < FlowWord.ports; word++) if (own[base + word] !== words[at + word]) return false;
     return true;
   }

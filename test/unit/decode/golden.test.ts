@@ -309,6 +309,8 @@ describe.each([
   'v2-single-postcard',
   'v2-group-of-three',
   'v2-vxlan-inner',
+  'v2-geneve-inner',
+  'v2-gre-inner',
   'v05-fabric-tna-local',
   'bad-group-header-short',
   'bad-report-overrun',
@@ -360,8 +362,8 @@ describe.each([
           sourceAddress: flow.src,
           destinationAddress: flow.dst,
           protocol: flow.proto,
-          sourcePort: flow.sport,
-          destinationPort: flow.dport,
+          sourcePort: flow.sport ?? null,
+          destinationPort: flow.dport ?? null,
         });
       }
     });
@@ -530,6 +532,69 @@ describe('the packet inside', () => {
   ])('IPv6 ports %s', (_name, packet, port) => {
     const [line] = linesOf(inner(5, packet));
     expect(line.flow).toMatchObject({ sourceAddress: 'fd00::11', sourcePort: port });
+  });
+
+  /** Headers of outer packets between nodes, and of a pod's packet inside; lengths are not looked at where they do not matter. */
+  const outer4 = (protocol: string): string => `450000640001000040${protocol}0000ac120004ac120003`;
+  const outer6 = (protocol: string): string => `600000000040${protocol}40${ADDRESSES}`;
+  const udpTo = (port: number): string => `ee48${port.toString(16).padStart(4, '0')}00500000`;
+  const POD4 = `45000030000100004011000` + `00af401110af40221${UDP}`;
+  const POD6 = `600000000008114020010db8000000000000000000000001` + `20010db8000000000000000000000002${UDP}`;
+  const FRAME = '02000000000b02000000000a0800';
+  const pod4 = { sourceAddress: '10.244.1.17', destinationAddress: '10.244.2.33', sourcePort: 5000, destinationPort: 6000 };
+  const pod6 = { sourceAddress: '2001:db8::1', destinationAddress: '2001:db8::2', sourcePort: 5000, destinationPort: 6000 };
+
+  it.each([
+    ['IP in IP, as Calico has it', 4, outer4('04') + POD4, pod4, {}],
+    ['IPv6 in IPv4', 4, outer4('29') + POD6, pod6, {}],
+    ['IPv4 in IPv6', 5, outer6('04') + POD4, pod4, {}],
+    ['GRE without a key', 4, `${outer4('2f')}00000800${POD4}`, pod4, {}],
+    [
+      'GRE with checksum, key and sequence number',
+      4,
+      `${outer4('2f')}b00086dd000000000000002a00000001${POD6}`,
+      pod6,
+      { greKey: 42 },
+    ],
+    ['GRE with an Ethernet frame', 4, `${outer4('2f')}20006558ffffffff${FRAME}${POD4}`, pod4, { greKey: 0xffffffff }],
+    [
+      'Geneve with options',
+      4,
+      `${outer4('11')}${udpTo(6081)}0240655800000700` + `0102800100000000` + FRAME + POD4,
+      pod4,
+      { vni: 7 },
+    ],
+    ['Geneve with an IP packet', 4, `${outer4('11')}${udpTo(6081)}000086dd00000000${POD6}`, pod6, { vni: 0 }],
+    ['VXLAN-GPE with IPv6', 4, `${outer4('11')}${udpTo(4790)}0c00000200000500${POD6}`, pod6, { vni: 5 }],
+    ['VXLAN-GPE without a next protocol', 4, `${outer4('11')}${udpTo(4790)}0800000000000500${FRAME}${POD4}`, pod4, { vni: 5 }],
+    ['two MPLS labels', 3, `02000000000b02000000000a8847` + '0006402d' + '0006413e' + POD4, pod4, {}],
+    ['Geneve in IP in IP', 4, outer4('04') + outer4('11') + udpTo(6081) + '0000080000000900' + POD4, pod4, { vni: 9 }],
+  ])('of a pod is found in %s', (_name, type, packet, flow, tunnel) => {
+    const [line] = linesOf(inner(type, packet));
+    expect(line.flow).toMatchObject({ ...flow, protocol: 17 });
+    expect({ vni: line.flow.vni, greKey: line.flow.greKey }).toEqual({ vni: undefined, greKey: undefined, ...tunnel });
+    expect(line.warnings).toEqual([]);
+  });
+
+  it('SCTP shows its ports', () => {
+    expect(linesOf(inner(4, `${outer4('84')}0e8c1f90`))[0].flow).toMatchObject({
+      protocol: 132,
+      sourcePort: 3724,
+      destinationPort: 8080,
+    });
+  });
+
+  it.each([
+    ['GRE of another version', `${outer4('2f')}00010800${POD4}`, []],
+    ['GRE that is cut in its key', `${outer4('2f')}20000800`, ['W_INNER_TRUNCATED']],
+    ['Geneve whose options reach beyond the fragment', `${outer4('11')}${udpTo(6081)}3f00655800000700`, ['W_INNER_TRUNCATED']],
+    ['Geneve with a payload that is not known', `${outer4('11')}${udpTo(6081)}0000123400000700${POD4}`, []],
+    ['IP in IP that is cut', `${outer4('04')}45000030`, ['W_INNER_TRUNCATED']],
+    ['IP in IP in IP, and so on without an end', outer4('04').repeat(12), []],
+  ])('%s leaves the flow that was there', (_name, packet, warnings) => {
+    const [line] = linesOf(inner(4, packet));
+    expect(line.flow).toMatchObject({ sourceAddress: '172.18.0.4', destinationAddress: '172.18.0.3' });
+    expect(line.warnings).toEqual(warnings);
   });
 
   it('padding behind a short packet is not ports', () => {
