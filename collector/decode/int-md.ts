@@ -1,4 +1,5 @@
-// INT-MD v2.1 and v1.0: shim header, metadata header and the stack of hops, found inside the packet of a report.
+// INT-MD v2.1 and v1.0: shim header, metadata header and the stack of hops, found inside the packet of a report; and the header of INT-MX, which
+// has no stack.
 // Layout: INT v2.1 sections 5.5.1 (shim), 5.8 (metadata header), 5.7 (instruction bits); INT v1.0 sections 4.5 to 4.7. The two shims cannot be
 // confused: the type fills the first octet in v1.0, and half of it in v2.1.
 // Rule: guard before belief. DSCP 0x17 alone does not prove INT, so nothing is counted as a fault until the shim's type agrees.
@@ -58,6 +59,7 @@ export class IntStack {
 }
 
 const SHIM_TYPE_MD = 1;
+const SHIM_TYPE_MX = 3;
 const SHIM_BYTES = 4;
 const METADATA_HEADER_BYTES = 12;
 /** Shim and metadata header of v1.0; the Length of its shim counts both. */
@@ -110,7 +112,8 @@ export function intMdOver(batch: HopBatch, stack: IntStack): { decodeIntMd: Deco
     if (end - o < SHIM_BYTES) return 0;
     if (b.getUint8(o) === SHIM_TYPE_MD) return decodeIntMdV10(b, o, end, report, profile);
     const nextProtocolType = (b.getUint8(o) >>> 2) & 3;
-    if (b.getUint8(o) >>> 4 !== SHIM_TYPE_MD || nextProtocolType > NextProtocolType.originalProtocol) return 0;
+    const type = b.getUint8(o) >>> 4;
+    if ((type !== SHIM_TYPE_MD && type !== SHIM_TYPE_MX) || nextProtocolType > NextProtocolType.originalProtocol) return 0;
     if (end - o < SHIM_BYTES + METADATA_HEADER_BYTES) {
       stack.warnings = Warning.intShort;
       return 0;
@@ -131,6 +134,8 @@ export function intMdOver(batch: HopBatch, stack: IntStack): { decodeIntMd: Deco
       stack.warnings = Warning.intLength;
       return 0;
     }
+    // INT-MX carries instructions only: its nodes report for themselves.
+    if (type === SHIM_TYPE_MX) return o + SHIM_BYTES + METADATA_HEADER_BYTES + stackBytes;
     const bitmap = b.getUint16(o + 8);
     const domainInstruction = b.getUint16(o + 12);
     const hopBytes = ((word >>> 8) & 0x1f) * 4;

@@ -13,6 +13,7 @@ export const REFUSALS = [
   'E_MD_SHORT',
   'E_REPTYPE',
   'E_HDR_LENGTH',
+  'E_MD_MISPLACED',
 ] as const;
 export type RefusalName = (typeof REFUSALS)[number];
 
@@ -27,6 +28,7 @@ export const Refusal = {
   metadataShort: 7,
   reportType: 8,
   headerLength: 9,
+  metadataMisplaced: 10,
 } as const;
 
 /** What each refusal means, for people; `where` is the octet offset within the datagram. */
@@ -40,6 +42,7 @@ export const REFUSAL_TEXT: Record<RefusalName, string> = {
   E_REPLEN: 'Report Length is smaller than its own contents',
   E_MD_SHORT: 'RepMdBits need more metadata than MD Length gives',
   E_REPTYPE: 'report type has no defined contents',
+  E_MD_MISPLACED: 'a packet begins where the metadata should be, and none where the packet should be',
   E_HDR_LENGTH: 'header Length is below its minimum or beyond the datagram',
 };
 

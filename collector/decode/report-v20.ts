@@ -111,12 +111,14 @@ export function reportV20Over(
     else if (domainBits !== 0) warnings |= Warning.domainMetadataMissing;
 
     const flags = (head >>> 4) & 0x0f;
-    const row = appendReport(index, flags);
     const metadata = o + 4 + MAIN_CONTENTS_BYTES;
     const inner = isInt ? metadata + metadataBytes : o + 4;
+    const innerType = (head >>> 24) & 0x0f;
+    if (metadataBytes > 0 && isPacketFirst(b, metadata, inner, end, innerType)) return Refusal.metadataMisplaced;
+    const row = appendReport(index, flags);
     const lookForInt = (flags & FLAG_TRACKED_FLOW) !== 0 || !isInt;
     stack.reset();
-    warnings |= decodeInnerContents(b, inner, end, (head >>> 24) & 0x0f, row, profile, lookForInt);
+    warnings |= decodeInnerContents(b, inner, end, innerType, row, profile, lookForInt);
 
     readOwnHop(b, metadata, metadata + metadataBytes, metadataBits, isInt, row, profile);
     hopCount[row] = batch.length - firstHop[row];
@@ -195,6 +197,17 @@ export function reportV20Over(
   }
 
   return decodeReportV20;
+}
+
+/**
+ * True when the packet that InType announces begins where the metadata should be, and none begins where it should: a program that puts its
+ * metadata behind the inner headers (an INT-MX one does). Addresses read as latencies would be hops that nobody made.
+ */
+function isPacketFirst(b: DataView, metadata: number, inner: number, end: number, innerType: number): boolean {
+  if (innerType !== INNER_IPV4 && innerType !== INNER_IPV6) return false;
+  const version = innerType === INNER_IPV4 ? 4 : 6;
+  if (b.getUint8(metadata) >>> 4 !== version) return false;
+  return inner >= end || actualInnerType(b, inner, end, innerType) === INNER_NONE;
 }
 
 /**

@@ -170,6 +170,38 @@ describe.each([
   });
 });
 
+describe('int-mx_report-v2.0_asis', () => {
+  const expected = captureExpectation('int-mx_report-v2.0_asis');
+  const { lines } = decodeAll('int-mx_report-v2.0_asis');
+
+  it('puts its metadata behind the inner headers: refused, and no hop is invented', () => {
+    expect(lines).toHaveLength(24);
+    lines.forEach((line, frame) => {
+      const { individual, group } = expected[frame];
+      if (individual.md_len_words > 0) expect(line.rejected).toBe('E_MD_MISPLACED');
+      // Bits without metadata: the source's program reads a header that is not there.
+      else if (individual.rep_md_bits !== '0000') expect(line.rejected).toBe('E_MD_SHORT');
+      else if (line.rejected !== undefined) expect([frame, line.rejected]).toEqual([0, 'E_REPORT_OVERRUN']);
+      else
+        expect(line).toMatchObject({
+          nodeId: group.node_id,
+          hops: [{ nodeId: group.node_id, hopLatency: null }],
+          flow: flowOf(expected[frame]),
+        });
+    });
+    const codes = lines.map((line) => line.rejected ?? 'decoded');
+    expect(codes.filter((code) => code === 'E_MD_MISPLACED')).toHaveLength(16);
+    expect(codes.filter((code) => code === 'decoded')).toHaveLength(3);
+  });
+});
+
+it('behind an INT-MX header the original port is restored, and the pod found in the VXLAN that it announces', () => {
+  const [line] = linesOf(vectorBytes('v2-int-mx-npt1-vxlan'), { intUdpPort: 555 });
+  expect(line.flow).toMatchObject({ sourceAddress: '10.244.1.17', destinationAddress: '10.244.2.33', destinationPort: 8080 });
+  expect(line.hops.length).toBeLessThanOrEqual(1);
+  expect(line.warnings).toEqual([]);
+});
+
 describe('Telemetry Report v1.0', () => {
   const datagram = (header: string, inner = '02000000000b02000000000a88b5'): Uint8Array => Buffer.from(header + inner, 'hex');
 

@@ -18,6 +18,7 @@ function seeds(): Uint8Array[] {
   for (const name of [
     'int-xd_report-v0.5_fabric-tna',
     'int-md-v2.1_report-v2.0_laofan13_congested',
+    'int-mx_report-v2.0_asis',
     'int-md-v1.0_report-v1.0_onos',
     'int-md-v1.0_report-v1.0_onos_tcp',
   ]) {
