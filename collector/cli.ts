@@ -2,12 +2,13 @@
 // The command line: start, demo, decode, replay. Faults of the user get one plain sentence and exit code 1, never a stack.
 
 import { writeSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { Command, InvalidArgumentError } from 'commander';
 import { pino } from 'pino';
 import { LiveFabric } from '../p4-int/fabric/live.ts';
 import { noisyBackup } from '../p4-int/fabric/scenario.ts';
 import { ConfigError, loadConfig, parseConfig, type Config } from './config.ts';
-import { decodeCapture } from './decode-command.ts';
+import { decodeCapture, decodeHex } from './decode-command.ts';
 import { runDemo } from './demo.ts';
 import { startCollector, type Log } from './main.ts';
 import { replayCapture } from './replay.ts';
@@ -57,17 +58,17 @@ program
 
 program
   .command('decode <file>')
-  .description('print every telemetry report of a pcap or pcapng file as one JSON line')
+  .description('print every telemetry report of a pcap or pcapng file as one JSON line; - reads UDP payloads in hexadecimal')
   .option('--port <port>', 'only datagrams to this UDP port', wholeNumber)
   .option('--int-port <port>', 'UDP destination port that announces INT inside the reported packets', wholeNumber)
   .option('--strict', 'refuse what is tolerated with a warning')
-  .action((file: string, options: { port?: number; intPort?: number; strict?: boolean }) => {
-    process.exitCode = decodeCapture(
-      file,
-      options,
-      (text) => writeLine(1, text),
-      (text) => writeLine(2, `hopscope: ${text}`),
-    );
+  .action(async (file: string, options: { port?: number; intPort?: number; strict?: boolean }) => {
+    const line = (text: string): void => writeLine(1, text);
+    const note = (text: string): void => writeLine(2, `hopscope: ${text}`);
+    process.exitCode =
+      file === '-'
+        ? await decodeHex(createInterface({ input: process.stdin }), options, line, note)
+        : decodeCapture(file, options, line, note);
   });
 
 program

@@ -1,4 +1,4 @@
-// `hopscope decode FILE`: every telemetry report of a capture as one JSON line on standard output, in file order.
+// `hopscope decode FILE`: every telemetry report of a capture, or of UDP payloads in hexadecimal, as one JSON line on standard output.
 // What is not a report (other protocols, the end of a broken file) is said on standard error; nothing else goes to standard output.
 
 import { viewOf } from './decode/bytes.ts';
@@ -26,10 +26,7 @@ export function decodeCapture(
   line: (text: string) => void,
   note: (text: string) => void,
 ): number {
-  const batch = new HopBatch(MAX_HOPS_PER_DATAGRAM, MAX_REPORTS_PER_DATAGRAM);
-  const outcome = new DatagramOutcome();
-  const decode = decoderOver(batch, outcome);
-  const profile = { ...IDENTITY_PROFILE, intUdpPort: options.intPort ?? 0, strict: options.strict ?? false };
+  const decode = payloadDecoder(options);
   let frames = 0;
   let others = 0;
   let datagrams = 0;
@@ -44,9 +41,7 @@ export function decodeCapture(
       }
       if (options.port !== undefined && datagram.destinationPort !== options.port) continue;
       datagrams++;
-      batch.clear();
-      decode(viewOf(datagram.payload), 0, datagram.payload.length, profile);
-      for (const report of reportLines(frame.index, datagram.sourceAddress, batch, outcome)) line(JSON.stringify(report));
+      for (const report of decode(frame.index, datagram.sourceAddress, datagram.payload)) line(JSON.stringify(report));
     }
   } catch (error) {
     if (!(error instanceof CaptureError)) throw error;
@@ -59,6 +54,47 @@ export function decodeCapture(
   }
   if (others > 0) note(`${others} of ${frames} frames hold no UDP datagram and were passed over.`);
   return exitCode;
+}
+
+/**
+ * Decodes UDP payloads in hexadecimal, one on each line; blanks and colons between octets do no harm, empty lines and what follows a # are
+ * passed over, and `frame` counts all lines. Calls `line` per report and `note` for lines that are no octets; resolves with 1 when there
+ * was one, else 0.
+ */
+export async function decodeHex(
+  lines: AsyncIterable<string>,
+  options: Omit<DecodeOptions, 'port'>,
+  line: (text: string) => void,
+  note: (text: string) => void,
+): Promise<number> {
+  const decode = payloadDecoder(options);
+  let exitCode = 0;
+  let frame = -1;
+  for await (const raw of lines) {
+    frame++;
+    const digits = raw.replace(/#.*/, '').replace(/[\s:]/g, '');
+    if (digits === '') continue;
+    if (/^([0-9a-f]{2})+$/i.test(digits)) {
+      for (const report of decode(frame, null, Buffer.from(digits, 'hex'))) line(JSON.stringify(report));
+    } else {
+      note(`line ${frame + 1} is no whole number of octets in hexadecimal, and was passed over.`);
+      exitCode = 1;
+    }
+  }
+  return exitCode;
+}
+
+/** What gives the objects of the reports in a UDP payload. */
+function payloadDecoder(options: DecodeOptions): (frame: number, source: string | null, payload: Uint8Array) => object[] {
+  const batch = new HopBatch(MAX_HOPS_PER_DATAGRAM, MAX_REPORTS_PER_DATAGRAM);
+  const outcome = new DatagramOutcome();
+  const decode = decoderOver(batch, outcome);
+  const profile = { ...IDENTITY_PROFILE, intUdpPort: options.intPort ?? 0, strict: options.strict ?? false };
+  return (frame, source, payload) => {
+    batch.clear();
+    decode(viewOf(payload), 0, payload.length, profile);
+    return reportLines(frame, source, batch, outcome);
+  };
 }
 
 /** What became of a broken capture, for people. */

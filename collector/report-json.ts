@@ -20,7 +20,7 @@ import {
 } from './hop.ts';
 
 /** All lines for one datagram in report order: decoded reports, refused reports, or one line for a rejected datagram. */
-export function reportLines(frame: number, source: string, batch: HopBatch, outcome: DatagramOutcome): object[] {
+export function reportLines(frame: number, source: string | null, batch: HopBatch, outcome: DatagramOutcome): object[] {
   if (outcome.rejected !== 0) {
     return [{ frame, rejected: REFUSALS[outcome.rejected], detail: rejectionDetail(outcome) }];
   }
@@ -47,7 +47,7 @@ export function rejectionDetail(outcome: DatagramOutcome): string {
   return `${REFUSAL_TEXT[REFUSALS[outcome.rejected]]}, at octet ${outcome.rejectedAt}`;
 }
 
-function reportLine(frame: number, source: string, batch: HopBatch, row: number) {
+function reportLine(frame: number, source: string | null, batch: HopBatch, row: number) {
   const r = batch.reports;
   const flags = r.flags[row];
   const firstHop = r.firstHop[row];

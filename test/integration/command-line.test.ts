@@ -11,7 +11,7 @@ import { Outbox } from '../../collector/store/outbox.ts';
 import { noisyBackup } from '../../p4-int/fabric/scenario.ts';
 import { scenarioSettings } from '../support/collector.ts';
 import { fabricDatagrams, pcapOf } from '../support/fabric-datagrams.ts';
-import { capturePath, SFLOW } from '../support/fixtures.ts';
+import { capturePath, SFLOW, vectorBytes } from '../support/fixtures.ts';
 import { start, until } from '../support/processes.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -19,7 +19,12 @@ const cli = join(root, 'collector', 'cli.ts');
 const folder = mkdtempSync(join(tmpdir(), 'hopscope-cli-'));
 
 function run(...args: string[]): { code: number | null; out: string; err: string } {
+  return runWith('', ...args);
+}
+/** With this text on standard input. */
+function runWith(input: string, ...args: string[]): { code: number | null; out: string; err: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...args], {
+    input,
     encoding: 'utf8',
     timeout: 30_000,
     cwd: folder,
@@ -41,6 +46,22 @@ describe('decode', () => {
     expect([code, lines.length, err]).toEqual([0, 21, '']);
     const documented = /```json\n(.*)\n/.exec(readFileSync(join(root, 'docs', 'decode.md'), 'utf8'))![1];
     expect(lines[0]).toBe(documented);
+  });
+
+  it('reads UDP payloads in hexadecimal from standard input, and says which line is none', () => {
+    const hex = Buffer.from(vectorBytes('v2-single-postcard')).toString('hex');
+    const spaced = hex.replace(/../g, '$& ');
+    const { code, out, err } = runWith(`# a postcard\n${hex}\n\n${spaced} # again\n20 0\n`, 'decode', '-');
+    const lines = out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(lines.map(({ frame, source, nodeId }) => [frame, source, nodeId])).toEqual([
+      [1, null, 257],
+      [3, null, 257],
+    ]);
+    expect(lines[0].hops).toEqual(lines[1].hops);
+    expect([code, err]).toEqual([1, 'hopscope: line 5 is no whole number of octets in hexadecimal, and was passed over.\n']);
   });
 
   it('names a dialect that is not built', () => {
