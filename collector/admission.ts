@@ -55,8 +55,7 @@ export class Admission {
 
   #lookUp(words: Uint32Array, nowNs: number): Source | undefined {
     const { keys } = this.#exporters;
-    keys.wanted.set(words);
-    if (keys.find() === 0 && this.#allowed.length > 0 && !this.#allowed.has(words, 0)) return undefined;
+    if (this.#allowed.length > 0 && !this.#isKnown(words) && !this.#allowed.has(words, 0)) return undefined;
     const row = this.#exporters.rowOf(words, nowNs);
     const known = row === 0 || keys.isNew ? undefined : this.#known[row];
     if (known !== undefined) return (this.#last = known);
@@ -65,6 +64,13 @@ export class Admission {
     const source: Source = { row, words: own, key: sourceKeyOf(own, 0), profile };
     this.#known[row] = source;
     return (this.#last = source);
+  }
+
+  /** Who has a row was let in once: the walk through a long allow-list is for strangers. */
+  #isKnown(words: Uint32Array): boolean {
+    const { keys } = this.#exporters;
+    keys.wanted.set(words);
+    return keys.find() !== 0;
   }
 }
 
