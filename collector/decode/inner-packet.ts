@@ -136,7 +136,7 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
       at.offset += 4;
     }
     if (etherType === EtherType.mpls || etherType === EtherType.mplsMulticast) return readMpls(b, end);
-    at.layer = etherType === EtherType.ipv4 ? InnerType.ipv4 : etherType === EtherType.ipv6 ? InnerType.ipv6 : InnerType.none;
+    at.layer = networkLayerOf(etherType);
   }
 
   /** Labels say nothing of what they carry: the version nibble behind the last one does, if it is IP. */
@@ -357,14 +357,7 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
   /** What a tunnel carries, by its EtherType. A fragment that ends here shows nodes only: their flow stays, and the cut is said. */
   function openPayload(etherType: number, end: number): void {
     if (at.offset >= end) return at.truncate();
-    at.layer =
-      etherType === EtherType.ethernet
-        ? InnerType.ethernet
-        : etherType === EtherType.ipv4
-          ? InnerType.ipv4
-          : etherType === EtherType.ipv6
-            ? InnerType.ipv6
-            : InnerType.none;
+    at.layer = etherType === EtherType.ethernet ? InnerType.ethernet : networkLayerOf(etherType);
   }
 
   return decodeInnerPacket;
@@ -379,6 +372,11 @@ export function looksLikeEthernet(b: DataView, o: number, end: number): boolean 
     if (!isVlanTag(etherType)) return false;
   }
   return false;
+}
+
+function networkLayerOf(etherType: number): number {
+  if (etherType === EtherType.ipv4) return InnerType.ipv4;
+  return etherType === EtherType.ipv6 ? InnerType.ipv6 : InnerType.none;
 }
 
 function isVlanTag(etherType: number): boolean {
