@@ -80,6 +80,7 @@ function isSame(a: Uint32Array, b: Uint32Array): boolean {
 
 function profileOf(entry: SourceConfig): SourceProfile {
   return {
+    ...IDENTITY_PROFILE,
     timestampUnitNs: entry.timestampUnit === 'us' ? 1000 : 1,
     occupancyUnitBytes: entry.occupancyUnit === 'unknown' ? 0 : entry.occupancyUnit === 'bytes' ? 1 : entry.occupancyUnitBytes!,
     portBytesPerNs: entry.portRate ?? 0,

@@ -6,7 +6,7 @@ import { CongestionDiagnosis } from './diagnose/congestion.ts';
 import { IncidentBook, type IncidentWatcher } from './diagnose/incident.ts';
 import { ReportLoss } from './diagnose/report-loss.ts';
 import type { CongestionEvent, Incident, Owner, Plan } from './event.ts';
-import { nodeRowOfTag } from './hop.ts';
+import { rowOfTag } from './hop.ts';
 import { Names } from './names.ts';
 import type { SharedState } from './shared-state.ts';
 import type { Timeline } from './timeline.ts';
@@ -117,7 +117,7 @@ export class Diagnosis {
   }
 
   #nodeRowOf(queueRow: number): number {
-    return nodeRowOfTag(this.#parts.state.queues.keys.keyWord(queueRow, 0));
+    return rowOfTag(this.#parts.state.queues.keys.keyWord(queueRow, 0));
   }
 
   #onEvent(event: CongestionEvent, nowNs: number): void {

@@ -3,6 +3,9 @@
 // Rule: a row is either whole or absent. Whoever appends notes `length` first and restores it on any doubt.
 // Field names are those of INT v2.1 and Telemetry Report v2.0; values are in the unit that the name carries.
 
+import { ColumnMemory, PAGE_BYTES } from './column-memory.ts';
+import { FLOW_WORDS, OUTER_WORDS } from './flow-key.ts';
+
 /** Which metadata a hop really carried (bit set). Absent is not zero. */
 export const Present = {
   nodeId: 1 << 0,
@@ -23,74 +26,32 @@ export const Present = {
 /** Flags of a report: D, Q, F of every version, I of Telemetry Report v2.0 section 3.2. */
 export const ReportFlag = { dropped: 8, congestedQueue: 4, trackedFlow: 2, intermediate: 1 } as const;
 
-/** Which parts of the innermost packet the fragment still showed. */
-export const FlowPart = { addresses: 1, ports: 2, tcpSequence: 4 } as const;
+/** What a datagram speaks; the index is stored in `DatagramColumns.dialect`. */
+export const DIALECTS = ['report-v0.5', 'report-v1.0', 'report-v2.0', 'host-int', 'ipfix', 'sflow-v5'] as const;
 
-/** Provenance of a datagram; the index is stored in `DatagramColumns.dialect`. */
-export const DIALECTS = ['report-v0.5', 'report-v1.0', 'report-v2.0'] as const;
+/**
+ * Where the values of a hop were read: in the report itself, or in a header that travelled with the packet; the index is stored in
+ * `HopBatch.origin`.
+ */
+export const HOP_ORIGINS = ['report', 'int-md-v0.5', 'int-md-v1.0', 'int-md-v2.1', 'ioam-trace', 'ifa-v2.0', 'sflow-v5'] as const;
+export const HopOrigin = {
+  report: 0,
+  intMdV05: 1,
+  intMdV10: 2,
+  intMdV21: 3,
+  ioamTrace: 4,
+  ifaV20: 5,
+  sflowV5: 6,
+} as const;
 
-/** Rows of a batch that are used in everyday life; and the sizes of a cache line and of what is between two lines of one set. */
-const NEAR_ROWS = 64;
-const LINE_BYTES = 64;
-const PAGE_BYTES = 4096;
 /** Bounds for the memory that all columns need. */
 const COLUMNS = 64;
-const HOP_ROW_BYTES = 96;
-const REPORT_ROW_BYTES = 96;
+const HOP_ROW_BYTES = 112;
+const REPORT_ROW_BYTES = 152;
 const DATAGRAM_ROW_BYTES = 64;
 
-/** Node tables have at most 65,536 rows besides row 0. */
-const NODE_ROW_BITS = 17;
-
-/**
- * Words of a flow's key in `ReportColumns.flowKey`. Addresses are big-endian words, IPv4 as ::ffff:a.b.c.d; `protocol` holds the IP protocol,
- * the address family from bit 8 and the kind of the tunnel (TunnelKind) from bit 16 on; `tunnel` the tunnel's identifier.
- */
-export const FlowWord = { source: 0, destination: 4, ports: 8, protocol: 9, tunnel: 10 } as const;
-export const FLOW_WORDS = 11;
-
-/**
- * Memory for the columns of a batch. Columns that all began on a page would have their first rows in the same few sets of the first-level
- * cache and drive one another out of it (measured: some five per cent of a hop). Here the first NEAR_ROWS rows of all columns lie in
- * sets of their own; the rest of a column, for datagrams of uncommon size, lies wherever there is room.
- */
-class ColumnMemory {
-  readonly #buffer: ArrayBuffer;
-  #offset = 0;
-
-  constructor(maxBytes: number) {
-    this.#buffer = new ArrayBuffer(maxBytes);
-  }
-
-  /** Offset of the next column of `rows` rows. */
-  #take(rows: number, rowBytes: number): number {
-    const at = this.#offset;
-    const near = Math.ceil((Math.min(rows, NEAR_ROWS) * rowBytes) / LINE_BYTES) * LINE_BYTES;
-    const beyond = Math.max(0, rows * rowBytes - near);
-    this.#offset += near + Math.ceil(beyond / PAGE_BYTES) * PAGE_BYTES;
-    return at;
-  }
-
-  uint8(length: number): Uint8Array {
-    return new Uint8Array(this.#buffer, this.#take(length, 1), length);
-  }
-
-  uint16(length: number): Uint16Array {
-    return new Uint16Array(this.#buffer, this.#take(length, 2), length);
-  }
-
-  uint32(length: number, wordsPerRow = 1): Uint32Array {
-    return new Uint32Array(this.#buffer, this.#take(length, 4 * wordsPerRow), length * wordsPerRow);
-  }
-
-  float64(length: number): Float64Array {
-    return new Float64Array(this.#buffer, this.#take(length, 8), length);
-  }
-
-  bigUint64(length: number): BigUint64Array {
-    return new BigUint64Array(this.#buffer, this.#take(length, 8), length);
-  }
-}
+/** Tables whose rows are tagged have at most 65,536 rows besides row 0. */
+const ROW_BITS = 17;
 
 // Fields of the classes below are declared and not defined: a field that is first undefined and then assigned is no constant to V8.
 
@@ -149,9 +110,18 @@ export class ReportColumns {
   declare readonly flowKey: Uint32Array;
   declare readonly ttl: Uint8Array;
   declare readonly dscp: Uint8Array;
+  declare readonly ecn: Uint8Array;
+  /** Identification of the innermost packet; 0 for IPv6. */
+  declare readonly ipIdentification: Uint16Array;
   /** Length of the innermost IP packet in octets, from its own header (fragments are cut, this is not); 0 without a packet. */
   declare readonly packetLengthBytes: Uint32Array;
   declare readonly tcpSequence: Uint32Array;
+
+  /** As `flowParts`, of the outermost packet when the innermost one travels in a tunnel; 0: there is no tunnel. */
+  declare readonly outerParts: Uint8Array;
+  /** OUTER_WORDS words a row, meaningful where `outerParts` is not 0; no tunnel in them. */
+  declare readonly outerKey: Uint32Array;
+  declare readonly outerDscp: Uint8Array;
 
   /** Derived by observe/flow: hash of the key, row of the flow, and how often that row had been given away before. */
   declare readonly flowHash: Uint32Array;
@@ -169,39 +139,17 @@ export class ReportColumns {
     this.flowKey = memory.uint32(capacity, FLOW_WORDS);
     this.ttl = memory.uint8(capacity);
     this.dscp = memory.uint8(capacity);
+    this.ecn = memory.uint8(capacity);
+    this.ipIdentification = memory.uint16(capacity);
     this.packetLengthBytes = memory.uint32(capacity);
     this.tcpSequence = memory.uint32(capacity);
+    this.outerParts = memory.uint8(capacity);
+    this.outerKey = memory.uint32(capacity, OUTER_WORDS);
+    this.outerDscp = memory.uint8(capacity);
     this.flowHash = memory.uint32(capacity);
     this.flowRow = memory.uint32(capacity);
     this.flowGeneration = memory.uint32(capacity);
   }
-}
-
-/** The innermost tunnel that has an identifier: VXLAN and Geneve a network (VNI), GRE a key. */
-export const TunnelKind = { none: 0, vxlan: 1, geneve: 2, gre: 3 } as const;
-
-/** 4 or 6: the family of a flow key at `words[at]`. */
-export function addressFamilyOf(words: Uint32Array, at: number): number {
-  return (words[at + FlowWord.protocol] >>> 8) & 0xff;
-}
-
-export function protocolOf(words: Uint32Array, at: number): number {
-  return words[at + FlowWord.protocol] & 0xff;
-}
-
-export function sourcePortOf(words: Uint32Array, at: number): number {
-  return words[at + FlowWord.ports] >>> 16;
-}
-
-export function destinationPortOf(words: Uint32Array, at: number): number {
-  return words[at + FlowWord.ports] & 0xffff;
-}
-
-/** The tunnel that a flow was in: the network of VXLAN or Geneve, or the key of GRE. For the edges. */
-export function tunnelOf(words: Uint32Array, at: number): { vni?: number; greKey?: number } {
-  const kind = words[at + FlowWord.protocol] >>> 16;
-  if (kind === TunnelKind.none) return {};
-  return kind === TunnelKind.gre ? { greKey: words[at + FlowWord.tunnel] } : { vni: words[at + FlowWord.tunnel] };
 }
 
 /**
@@ -219,11 +167,13 @@ export class HopBatch {
   /** Row of the report in `reports`. */
   declare readonly report: Uint32Array;
   declare readonly present: Uint32Array;
+  /** Index into HOP_ORIGINS. */
+  declare readonly origin: Uint8Array;
   declare readonly nodeId: Uint32Array;
-  declare readonly ingressInterfaceId: Uint16Array;
-  declare readonly egressInterfaceId: Uint16Array;
+  declare readonly ingressInterfaceId: Uint32Array;
+  declare readonly egressInterfaceId: Uint32Array;
   declare readonly hopLatencyNs: Float64Array;
-  declare readonly queueId: Uint8Array;
+  declare readonly queueId: Uint32Array;
   /** In the source's own unit (octets, cells or packets); `occupancyUnitBytes` of the report converts. */
   declare readonly queueOccupancy: Uint32Array;
   declare readonly ingressTimestampNs: BigUint64Array;
@@ -233,13 +183,13 @@ export class HopBatch {
   declare readonly egressInterfaceTxUtilization: Uint32Array;
   declare readonly bufferId: Uint8Array;
   declare readonly bufferOccupancy: Uint32Array;
-  declare readonly dropReason: Uint8Array;
+  declare readonly dropReason: Uint16Array;
 
   /** The same memory as the timestamps, as low and high words (2i, 2i+1): no bigint is made on the packet path. */
   declare readonly ingressTimestampWords: Uint32Array;
   declare readonly egressTimestampWords: Uint32Array;
 
-  /** Derived by observe/clock: the node, see NodeTag; and when the packet was enqueued on the node's own clock. */
+  /** Derived by observe/clock: the node, see rowTagOf; and when the packet was enqueued on the node's own clock. */
   declare readonly nodeTag: Uint32Array;
   declare readonly enqueueNodeNs: Float64Array;
 
@@ -251,11 +201,12 @@ export class HopBatch {
     this.reports = new ReportColumns(memory, reportCapacity);
     this.report = memory.uint32(capacity);
     this.present = memory.uint32(capacity);
+    this.origin = memory.uint8(capacity);
     this.nodeId = memory.uint32(capacity);
-    this.ingressInterfaceId = memory.uint16(capacity);
-    this.egressInterfaceId = memory.uint16(capacity);
+    this.ingressInterfaceId = memory.uint32(capacity);
+    this.egressInterfaceId = memory.uint32(capacity);
     this.hopLatencyNs = memory.float64(capacity);
-    this.queueId = memory.uint8(capacity);
+    this.queueId = memory.uint32(capacity);
     this.queueOccupancy = memory.uint32(capacity);
     this.ingressTimestampNs = memory.bigUint64(capacity);
     this.egressTimestampNs = memory.bigUint64(capacity);
@@ -264,7 +215,7 @@ export class HopBatch {
     this.egressInterfaceTxUtilization = memory.uint32(capacity);
     this.bufferId = memory.uint8(capacity);
     this.bufferOccupancy = memory.uint32(capacity);
-    this.dropReason = memory.uint8(capacity);
+    this.dropReason = memory.uint16(capacity);
     this.ingressTimestampWords = wordsOf(this.ingressTimestampNs);
     this.egressTimestampWords = wordsOf(this.egressTimestampNs);
     this.nodeTag = memory.uint32(capacity);
@@ -283,14 +234,14 @@ function wordsOf(column: BigUint64Array): Uint32Array {
   return new Uint32Array(column.buffer, column.byteOffset, column.length * 2);
 }
 
-/** A node's row and how often that row had been given away (modulo 2^15) as one number; 0 for a hop of no known node. */
-export function nodeTagOf(row: number, generation: number): number {
-  return (((generation >>> 1) << NODE_ROW_BITS) | row) >>> 0;
+/** A row of a table and how often it had been given away (modulo 2^15) as one number; 0 for row 0 that was never given away. */
+export function rowTagOf(row: number, generation: number): number {
+  return (((generation >>> 1) << ROW_BITS) | row) >>> 0;
 }
 
-/** The row in a node tag. */
-export function nodeRowOfTag(tag: number): number {
-  return tag & ((1 << NODE_ROW_BITS) - 1);
+/** The row in such a tag. */
+export function rowOfTag(tag: number): number {
+  return tag & ((1 << ROW_BITS) - 1);
 }
 
 /** Time in the node, ns: as reported, or egress minus ingress modulo the wrap; -1 when neither is known or the stamps contradict. */

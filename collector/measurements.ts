@@ -120,6 +120,7 @@ const TABLES: Record<string, (state: SharedState) => KeyTable> = {
   nodes: ({ nodes }) => nodes.keys,
   queues: ({ queues }) => queues.keys,
   flows: ({ flows }) => flows.keys,
+  tunnels: ({ flows }) => flows.tunnels,
 };
 
 /** The labels of a queue row, as every per-queue metric and sink uses them. */

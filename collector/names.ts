@@ -3,7 +3,7 @@
 
 import type { Config } from './config.ts';
 import { queueKeyOf, type QueueScope } from './event.ts';
-import { nodeRowOfTag, nodeTagOf } from './hop.ts';
+import { rowOfTag, rowTagOf } from './hop.ts';
 import { sourceKeyOf } from './admission.ts';
 import type { SharedState } from './shared-state.ts';
 
@@ -41,8 +41,8 @@ export class Names {
     const { queues, nodes } = this.#state;
     return queues.keys.usedRows().filter((row) => {
       const tag = queues.keys.keyWord(row, 0);
-      const nodeRow = nodeRowOfTag(tag);
-      return nodeTagOf(nodeRow, nodes.keys.generationOf(nodeRow)) === tag;
+      const nodeRow = rowOfTag(tag);
+      return rowTagOf(nodeRow, nodes.keys.generationOf(nodeRow)) === tag;
     });
   }
 
@@ -50,7 +50,7 @@ export class Names {
   queueScope(row: number): QueueScope {
     if (row === 0) return { node: 'others', nodeId: 0, interface: 'others', interfaceId: 0, queue: 0 };
     const { queues, nodes } = this.#state;
-    const nodeRow = nodeRowOfTag(queues.keys.keyWord(row, 0));
+    const nodeRow = rowOfTag(queues.keys.keyWord(row, 0));
     const interfaceId = queues.keys.keyWord(row, 1);
     const nodeId = nodes.keys.keyWord(nodeRow, 0);
     const name = this.#nodes.get(nodeId)?.interfaces[String(interfaceId)] ?? String(interfaceId);

@@ -9,7 +9,8 @@
 import type { Admission } from './admission.ts';
 import { decoderOver } from './decode/decoder.ts';
 import { DatagramOutcome, MAX_HOPS_PER_DATAGRAM, MAX_REPORTS_PER_DATAGRAM } from './decode/outcome.ts';
-import { destinationPortOf, FLOW_WORDS, FlowPart, HopBatch, protocolOf } from './hop.ts';
+import { destinationPortOf, FLOW_WORDS, FlowPart, protocolOf } from './flow-key.ts';
+import { HopBatch } from './hop.ts';
 import { Count, DropPlace } from './memory/counters.ts';
 import { ExporterCount } from './observe/exporter.ts';
 import { clockStage } from './observe/clock.ts';

@@ -7,17 +7,15 @@ import { REFUSAL_TEXT, REFUSALS, UNKNOWN_DIALECTS, warningNames } from './decode
 import {
   addressFamilyOf,
   destinationPortOf,
-  DIALECTS,
   FLOW_WORDS,
+  OUTER_WORDS,
   FlowPart,
   FlowWord,
-  Present,
   protocolOf,
-  ReportFlag,
   sourcePortOf,
   tunnelOf,
-  type HopBatch,
-} from './hop.ts';
+} from './flow-key.ts';
+import { DIALECTS, HOP_ORIGINS, Present, ReportFlag, type HopBatch } from './hop.ts';
 
 /** All lines for one datagram in report order: decoded reports, refused reports, or one line for a rejected datagram. */
 export function reportLines(frame: number, source: string | null, batch: HopBatch, outcome: DatagramOutcome): object[] {
@@ -75,6 +73,7 @@ function reportLine(frame: number, source: string | null, batch: HopBatch, row: 
     dropReason,
     hops,
     flow: flowOf(batch, row),
+    ...(r.outerParts[row] === 0 ? {} : { outer: outerOf(batch, row) }),
     warnings: warningNames(r.warnings[row]),
   };
 }
@@ -92,6 +91,7 @@ function hopOf(batch: HopBatch, hop: number): object {
     hopLatency: has(Present.hopLatency) ? batch.hopLatencyNs[hop] : null,
     ingressTimestamp: has(Present.ingressTimestamp) ? batch.ingressTimestampNs[hop].toString() : null,
     egressTimestamp: has(Present.egressTimestamp) ? batch.egressTimestampNs[hop].toString() : null,
+    origin: HOP_ORIGINS[batch.origin[hop]],
     ...(has(Present.level2IngressInterfaceId) ? { level2IngressInterfaceId: batch.level2IngressInterfaceId[hop] } : {}),
     ...(has(Present.level2EgressInterfaceId) ? { level2EgressInterfaceId: batch.level2EgressInterfaceId[hop] } : {}),
     ...(has(Present.egressInterfaceTxUtilization)
@@ -105,9 +105,27 @@ function flowOf(batch: HopBatch, row: number): object | null {
   const r = batch.reports;
   const parts = r.flowParts[row];
   if ((parts & FlowPart.addresses) === 0) return null;
-  const hasPorts = (parts & FlowPart.ports) !== 0;
-  const key = r.flowKey;
   const at = row * FLOW_WORDS;
+  return {
+    ...endpointsOf(r.flowKey, at, parts),
+    ttl: r.ttl[row],
+    dscp: r.dscp[row],
+    ecn: r.ecn[row],
+    packetLengthBytes: r.packetLengthBytes[row],
+    ...(addressFamilyOf(r.flowKey, at) === 4 ? { ipIdentification: r.ipIdentification[row] } : {}),
+    ...((parts & FlowPart.tcpSequence) !== 0 ? { tcpSequence: r.tcpSequence[row] } : {}),
+    ...tunnelOf(r.flowKey, at),
+  };
+}
+
+/** The outermost packet, where the flow travels in a tunnel. */
+function outerOf(batch: HopBatch, row: number): object {
+  const r = batch.reports;
+  return { ...endpointsOf(r.outerKey, row * OUTER_WORDS, r.outerParts[row]), dscp: r.outerDscp[row] };
+}
+
+function endpointsOf(key: Uint32Array, at: number, parts: number): object {
+  const hasPorts = (parts & FlowPart.ports) !== 0;
   const textOf = addressFamilyOf(key, at) === 6 ? ipv6Text : addressText;
   return {
     sourceAddress: textOf(key, at + FlowWord.source),
@@ -115,8 +133,5 @@ function flowOf(batch: HopBatch, row: number): object | null {
     protocol: protocolOf(key, at),
     sourcePort: hasPorts ? sourcePortOf(key, at) : null,
     destinationPort: hasPorts ? destinationPortOf(key, at) : null,
-    ttl: r.ttl[row],
-    dscp: r.dscp[row],
-    ...tunnelOf(key, at),
   };
 }

@@ -34,3 +34,13 @@ export function writeScaled64(words: Uint32Array, row: number, high: number, low
   words[row * 2] = product % 0x1_0000_0000;
   words[row * 2 + 1] = high * unitNs + Math.floor(product / 0x1_0000_0000);
 }
+
+/** Writes a time of whole seconds (32 bits) and nanoseconds as row `row` of a low/high word column: 64-bit nanoseconds, without a bigint. */
+export function writeSeconds64(words: Uint32Array, row: number, seconds: number, ns: number): void {
+  const low = (seconds & 0xffff) * 1e9 + Math.floor(ns);
+  // Times 2^16, so that every intermediate value stays below 2^53.
+  const upper = (seconds >>> 16) * 1e9;
+  const lowPart = low + (upper % 0x1_0000) * 0x1_0000;
+  words[row * 2] = lowPart % 0x1_0000_0000;
+  words[row * 2 + 1] = Math.floor(upper / 0x1_0000) + Math.floor(lowPart / 0x1_0000_0000);
+}

@@ -1,86 +1,32 @@
-// The truncated packet inside a report: Ethernet, VLAN, MPLS, IPv4, IPv6, TCP, UDP, SCTP, ICMP; VXLAN, VXLAN-GPE, Geneve, GRE, IP in IP; and an
-// INT-MD stack behind L4.
-// It keeps the innermost IP flow, because that is the pod's (an overlay's outer addresses are only nodes).
+// The truncated packet inside a report: Ethernet, VLAN, MPLS, IPv4, IPv6, TCP, UDP, SCTP, ICMP, tunnels several levels deep; and in-band telemetry
+// on the way: INT behind L4, IOAM in IPv6 options, IFA behind IP.
+// It keeps the innermost IP flow, because that is the pod's (an overlay's outer addresses are only nodes), and the outermost packet beside it.
 //
-//   link ─▶ network ─▶ transport ─▶ (INT-MD ─▶ original port, DSCP or protocol) ─▶ (tunnel ─▶ link or network ...)
+//   link ─▶ network ─▶ transport ─▶ (INT ─▶ original port, DSCP or protocol) ─▶ (tunnel ─▶ link or network ...)
 //
 // Rule: a fragment may stop anywhere. What is whole is kept, the rest is W_INNER_TRUNCATED; nothing here refuses a report.
 
-import { FLOW_WORDS, FlowPart, FlowWord, TunnelKind, type HopBatch } from '../hop.ts';
-import { u24 } from './bytes.ts';
-import { NextProtocolType, type DecodeIntMd, type IntStack } from './int-md.ts';
+import { FLOW_WORDS, FlowPart, FlowWord, OUTER_WORDS } from '../flow-key.ts';
+import type { HopBatch } from '../hop.ts';
+import { EtherType, InnerType, isVlanTag, MAX_VLAN_TAGS, networkLayerOf, Protocol, type Cursor } from './cursor.ts';
+import { Overwritten, type InbandStack } from './inband-stack.ts';
+import { IFA_HEADER_BYTES, type DecodeIfa } from './ifa.ts';
+import type { IntMd } from './int-md.ts';
+import type { ReadIoamOptions } from './ioam.ts';
 import type { SourceProfile } from './profile.ts';
 import { Warning } from './reason.ts';
+import { TUNNEL_BITS, type Tunnels } from './tunnel.ts';
 
 // Bound here, because an imported binding is loaded and checked at each use.
 const KEY_WORDS = FLOW_WORDS;
+const OUTER_KEY_WORDS = OUTER_WORDS;
 const { addresses: PART_ADDRESSES, ports: PART_PORTS, tcpSequence: PART_TCP_SEQUENCE } = FlowPart;
-const { ports: WORD_PORTS, protocol: WORD_PROTOCOL, tunnel: WORD_TUNNEL } = FlowWord;
+const { ports: WORD_PORTS, protocol: WORD_PROTOCOL } = FlowWord;
 
-/** InType values of Telemetry Report v2.0 section 3.2 that start a packet. */
-export const InnerType = { none: 0, tlv: 1, domainSpecific: 2, ethernet: 3, ipv4: 4, ipv6: 5 } as const;
-
+/** Network layers that are opened, the first included. */
 const MAX_ENCAPSULATIONS = 4;
-const MAX_VLAN_TAGS = 4;
 const MAX_IPV6_EXTENSIONS = 8;
 const MAX_MPLS_LABELS = 8;
-const EtherType = {
-  ipv4: 0x0800,
-  ipv6: 0x86dd,
-  vlan: 0x8100,
-  provider: 0x88a8,
-  oldProvider: 0x9100,
-  mpls: 0x8847,
-  mplsMulticast: 0x8848,
-  /** Transparent Ethernet bridging: an Ethernet frame inside GRE or Geneve. */
-  ethernet: 0x6558,
-} as const;
-const Protocol = {
-  hopByHop: 0,
-  icmp: 1,
-  ipv4: 4,
-  tcp: 6,
-  udp: 17,
-  ipv6: 41,
-  routing: 43,
-  fragment: 44,
-  gre: 47,
-  authentication: 51,
-  icmpv6: 58,
-  options: 60,
-  sctp: 132,
-} as const;
-
-const VXLAN_GPE_PORT = 4790;
-const GENEVE_PORT = 6081;
-/** EtherTypes by Next Protocol of VXLAN-GPE: 1 IPv4, 2 IPv6, 3 Ethernet. */
-const GPE_PAYLOADS = [0, EtherType.ipv4, EtherType.ipv6, EtherType.ethernet] as const;
-const GPE_ETHERNET = 3;
-const { geneve: TUNNEL_GENEVE, gre: TUNNEL_GRE, vxlan: TUNNEL_VXLAN } = TunnelKind;
-const TUNNEL_SHIFT = 16;
-const TUNNEL_BITS = 0xff0000;
-
-/** Where the walk through a packet stands. One for all packets: nothing is allocated per report. */
-class Cursor {
-  offset = 0;
-  /** InnerType that comes next; InnerType.none: the walk is over. */
-  layer: number = InnerType.none;
-  /** IP protocol behind the network layer; -1 when there is no more to read. */
-  protocol = -1;
-  warnings = 0;
-
-  /** The walk ends here because the fragment does. */
-  truncate(): void {
-    this.warnings |= Warning.innerTruncated;
-    this.stop();
-  }
-
-  /** The walk ends here: nothing that is known follows. */
-  stop(): void {
-    this.layer = InnerType.none;
-    this.protocol = -1;
-  }
-}
 
 /**
  * Decodes the packet at [o, end) into report row `row`; appends the hops of an embedded INT-MD stack in path order. Returns
@@ -96,10 +42,21 @@ export type DecodeInnerPacket = (
   lookForInt: boolean,
 ) => number;
 
-/** The decoder over a batch; `stack` is where `decodeIntMd` describes what it found. */
-export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: DecodeIntMd): DecodeInnerPacket {
-  const { flowParts, flowKey, ttl, dscp, packetLengthBytes, tcpSequence } = batch.reports;
-  const at = new Cursor();
+/** The readers that the walk hands over to. */
+export interface InnerLayers {
+  int: IntMd;
+  tunnels: Tunnels;
+  readIoamOptions: ReadIoamOptions;
+  decodeIfa: DecodeIfa;
+}
+
+/** The decoder over a batch and over the cursor that its readers share; `stack` is where they describe what they found. */
+export function innerPacketOver(batch: HopBatch, at: Cursor, stack: InbandStack, layers: InnerLayers): DecodeInnerPacket {
+  const { flowParts, flowKey, ttl, dscp, ecn, ipIdentification, packetLengthBytes, tcpSequence } = batch.reports;
+  const { outerParts, outerKey, outerDscp } = batch.reports;
+  const { decodeIfa, readIoamOptions } = layers;
+  const { decodeIntMd } = layers.int;
+  const { readGre, readUdpTunnel } = layers.tunnels;
 
   function decodeInnerPacket(
     b: DataView,
@@ -113,8 +70,11 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
     at.offset = o;
     at.layer = innerType;
     at.warnings = 0;
+    at.lookForInt = lookForInt;
+    at.profile = profile;
     for (let depth = 0; depth <= MAX_ENCAPSULATIONS && at.layer !== InnerType.none; depth++) {
       at.protocol = -1;
+      if (depth === 1) keepOuter(row);
       if (at.layer === InnerType.ethernet) readLink(b, end);
       if (at.layer === InnerType.ipv4) readIpv4(b, end, row);
       else if (at.layer === InnerType.ipv6) readIpv6(b, end, row);
@@ -123,6 +83,14 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
       else if (at.protocol >= 0) readOther(b, end, row);
     }
     return at.warnings;
+  }
+
+  /** A tunnel begins: what was read so far is the outermost packet. */
+  function keepOuter(row: number): void {
+    outerParts[row] = flowParts[row];
+    for (let word = 0; word < OUTER_KEY_WORDS; word++) outerKey[row * OUTER_KEY_WORDS + word] = flowKey[row * KEY_WORDS + word];
+    outerKey[row * OUTER_KEY_WORDS + WORD_PROTOCOL] &= ~TUNNEL_BITS;
+    outerDscp[row] = dscp[row];
   }
 
   function readLink(b: DataView, end: number): void {
@@ -176,12 +144,15 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
     flowKey[k + WORD_PORTS] = 0;
     flowKey[k + WORD_PROTOCOL] = (flowKey[k + WORD_PROTOCOL] & TUNNEL_BITS) | (4 << 8) | protocol;
     dscp[row] = (first >>> 18) & 0x3f;
+    ecn[row] = (first >>> 16) & 3;
+    const second = b.getUint32(o + 4);
+    ipIdentification[row] = second >>> 16;
     ttl[row] = third >>> 24;
     packetLengthBytes[row] = totalLength;
     flowParts[row] = PART_ADDRESSES;
     at.offset += headerLength;
     if (at.offset > end) return at.truncate();
-    const isLaterFragment = (b.getUint16(o + 6) & 0x1fff) !== 0;
+    const isLaterFragment = (second & 0x1fff) !== 0;
     // What lies behind a packet that is shorter than an L4 header is the padding of its frame.
     const isPadding = totalLength >= headerLength && totalLength < headerLength + 4;
     if (isLaterFragment || isPadding) return at.stop();
@@ -199,6 +170,8 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
     const familyBits = (flowKey[protocolAt] & TUNNEL_BITS) | (6 << 8);
     flowKey[protocolAt] = familyBits | b.getUint8(o + 6);
     dscp[row] = (b.getUint16(o) >>> 6) & 0x3f;
+    ecn[row] = (b.getUint16(o) >>> 4) & 3;
+    ipIdentification[row] = 0;
     ttl[row] = b.getUint8(o + 7);
     packetLengthBytes[row] = 40 + b.getUint16(o + 4);
     flowParts[row] = PART_ADDRESSES;
@@ -212,6 +185,8 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
       at.protocol = b.getUint8(header);
       flowKey[protocolAt] = familyBits | at.protocol;
       at.offset += extensionBytes(kind, b.getUint8(header + 1));
+      const hasOptions = kind === Protocol.hopByHop || kind === Protocol.options;
+      if (hasOptions && at.lookForInt && !stack.isInt) readIoamOptions(b, header + 2, Math.min(at.offset, end), row);
       if (at.offset > end) return at.truncate();
       // Behind a later fragment lies the middle of a packet, whatever the next header says.
       if (kind === Protocol.fragment && b.getUint16(header + 2) >>> 3 !== 0) return at.stop();
@@ -221,18 +196,8 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
   function readTransport(b: DataView, end: number, row: number, profile: SourceProfile, lookForInt: boolean): void {
     const { protocol } = at;
     const o = at.offset;
-    if (end - o < 4) return at.truncate();
-    const ports = b.getUint32(o);
-    flowKey[row * KEY_WORDS + WORD_PORTS] = ports;
-    flowParts[row] |= PART_PORTS;
-    if (protocol === Protocol.tcp && end - o >= 8) {
-      tcpSequence[row] = b.getUint32(o + 4);
-      flowParts[row] |= PART_TCP_SEQUENCE;
-    }
-    const headerBytes = protocol === Protocol.tcp ? 20 : 8;
-    if (end - o < headerBytes) return at.truncate();
-    at.offset += headerBytes;
-
+    if (!readPorts(b, end, row)) return;
+    const ports = flowKey[row * KEY_WORDS + WORD_PORTS];
     const isAnnounced =
       dscp[row] === profile.intDscp ||
       (profile.intUdpPort !== 0 && protocol === Protocol.udp && (ports & 0xffff) === profile.intUdpPort);
@@ -242,6 +207,27 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
     if (protocol === Protocol.tcp && !stack.isInt && o + (b.getUint8(o + 12) >>> 4) * 4 > end)
       at.warnings |= Warning.innerTruncated;
     at.stop();
+  }
+
+  /** Ports and TCP sequence at the cursor, which then stands behind the L4 header without its options; false: it is cut. */
+  function readPorts(b: DataView, end: number, row: number): boolean {
+    const o = at.offset;
+    const isTcp = at.protocol === Protocol.tcp;
+    if (end - o >= 4) {
+      flowKey[row * KEY_WORDS + WORD_PORTS] = b.getUint32(o);
+      flowParts[row] |= PART_PORTS;
+    }
+    if (isTcp && end - o >= 8) {
+      tcpSequence[row] = b.getUint32(o + 4);
+      flowParts[row] |= PART_TCP_SEQUENCE;
+    }
+    const headerBytes = isTcp ? 20 : 8;
+    if (end - o < headerBytes) {
+      at.truncate();
+      return false;
+    }
+    at.offset += headerBytes;
+    return true;
   }
 
   /**
@@ -257,14 +243,11 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
     }
     at.warnings |= stack.warnings;
     if (!stack.isInt) return false;
-    const k = row * KEY_WORDS;
-    if (stack.nextProtocolType === NextProtocolType.originalDscp) dscp[row] = stack.originalDscp;
-    else if (stack.nextProtocolType === NextProtocolType.originalPort) {
-      flowKey[k + WORD_PORTS] = ((flowKey[k + WORD_PORTS] & 0xffff0000) | stack.originalPort) >>> 0;
-    } else {
+    const { overwritten } = stack;
+    if (overwritten === Overwritten.protocol) {
       // A UDP header was inserted for INT: the original L4 header, with the real ports, follows the stack.
-      flowKey[k + WORD_PROTOCOL] = (flowKey[k + WORD_PROTOCOL] & ~0xff) | stack.originalProtocol;
-      flowKey[k + WORD_PORTS] = 0;
+      restoreProtocol(row);
+      flowKey[row * KEY_WORDS + WORD_PORTS] = 0;
       flowParts[row] &= ~(PART_PORTS | PART_TCP_SEQUENCE);
       if (next === 0) at.stop();
       else {
@@ -275,8 +258,18 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
       }
       return true;
     }
+    if (overwritten === Overwritten.dscp || overwritten === Overwritten.v05) dscp[row] = stack.originalDscp;
+    if (overwritten === Overwritten.port || (overwritten === Overwritten.v05 && stack.originalPort !== 0)) {
+      const k = row * KEY_WORDS + WORD_PORTS;
+      flowKey[k] = ((flowKey[k] & 0xffff0000) | stack.originalPort) >>> 0;
+    }
     if (next !== 0) at.offset = next;
     return false;
+  }
+
+  function restoreProtocol(row: number): void {
+    const k = row * KEY_WORDS + WORD_PROTOCOL;
+    flowKey[k] = (flowKey[k] & ~0xff) | stack.originalProtocol;
   }
 
   /** Protocols beside TCP and UDP: what carries a packet is opened, what has ports shows them. */
@@ -290,97 +283,26 @@ export function innerPacketOver(batch: HopBatch, stack: IntStack, decodeIntMd: D
       flowKey[row * KEY_WORDS + WORD_PORTS] = b.getUint32(at.offset);
       flowParts[row] |= PART_PORTS;
       at.stop();
-    } else if ((protocol === Protocol.icmp || protocol === Protocol.icmpv6) && end - at.offset < 8) at.truncate();
+    } else if (protocol === at.profile.ifaProtocol && at.lookForInt && !stack.isInt) readIfa(b, end, row);
+    else if ((protocol === Protocol.icmp || protocol === Protocol.icmpv6) && end - at.offset < 8) at.truncate();
     else at.stop();
   }
 
-  /** RFC 2784 and 2890: checksum, key and sequence number are there when their flags say so. */
-  function readGre(b: DataView, end: number, row: number): void {
-    const o = at.offset;
-    if (end - o < 4) return at.truncate();
-    const flags = b.getUint16(o);
-    if ((flags & 7) !== 0) return at.stop();
-    const keyAt = o + ((flags & 0x8000) !== 0 ? 8 : 4);
-    const hasKey = (flags & 0x2000) !== 0;
-    const next = keyAt + (hasKey ? 4 : 0) + ((flags & 0x1000) !== 0 ? 4 : 0);
-    if (next > end) return at.truncate();
-    if (hasKey) enterTunnel(row, TUNNEL_GRE, b.getUint32(keyAt));
-    at.offset = next;
-    openPayload(b.getUint16(o + 2), end);
-  }
-
-  /** True when a tunnel is known by this UDP port: the walk goes on inside it, or has ended. */
-  function readUdpTunnel(b: DataView, end: number, row: number, port: number): boolean {
-    if (isVxlanPort(port)) readVxlan(b, end, row);
-    else if (port === VXLAN_GPE_PORT) readVxlanGpe(b, end, row);
-    else if (port === GENEVE_PORT) readGeneve(b, end, row);
-    else return false;
-    return true;
-  }
-
-  function readVxlan(b: DataView, end: number, row: number): void {
-    if (end - at.offset < 8) return at.truncate();
-    if ((b.getUint8(at.offset) & 0x08) === 0) return at.stop();
-    enterTunnel(row, TUNNEL_VXLAN, u24(b, at.offset + 4));
-    at.offset += 8;
-    openPayload(EtherType.ethernet, end);
-  }
-
-  /** draft-ietf-nvo3-vxlan-gpe: the fourth octet says what follows, when the P flag is set. */
-  function readVxlanGpe(b: DataView, end: number, row: number): void {
-    if (end - at.offset < 8) return at.truncate();
-    const flags = b.getUint8(at.offset);
-    if ((flags & 0x08) === 0) return at.stop();
-    const next = (flags & 0x04) !== 0 ? b.getUint8(at.offset + 3) : GPE_ETHERNET;
-    enterTunnel(row, TUNNEL_VXLAN, u24(b, at.offset + 4));
-    at.offset += 8;
-    openPayload(next < GPE_PAYLOADS.length ? GPE_PAYLOADS[next] : 0, end);
-  }
-
-  /** RFC 8926: up to 252 octets of options stand between the header and what it carries. */
-  function readGeneve(b: DataView, end: number, row: number): void {
-    const o = at.offset;
-    if (end - o < 8) return at.truncate();
-    if (b.getUint8(o) >>> 6 !== 0) return at.stop();
-    const next = o + 8 + (b.getUint8(o) & 0x3f) * 4;
-    enterTunnel(row, TUNNEL_GENEVE, u24(b, o + 4));
-    at.offset = next;
-    openPayload(b.getUint16(o + 2), end);
-  }
-
-  function enterTunnel(row: number, kind: number, id: number): void {
-    const k = row * KEY_WORDS;
-    flowKey[k + WORD_TUNNEL] = id;
-    flowKey[k + WORD_PROTOCOL] = (flowKey[k + WORD_PROTOCOL] & 0xffff) | (kind << TUNNEL_SHIFT);
-  }
-
-  /** What a tunnel carries, by its EtherType. A fragment that ends here shows nodes only: their flow stays, and the cut is said. */
-  function openPayload(etherType: number, end: number): void {
-    if (at.offset >= end) return at.truncate();
-    at.layer = etherType === EtherType.ethernet ? InnerType.ethernet : networkLayerOf(etherType);
+  /** IFA stands between IP and L4, its stack behind L4: the flow is that of the next header. */
+  function readIfa(b: DataView, end: number, row: number): void {
+    const behindStack = decodeIfa(b, at.offset, end, row, at.profile);
+    at.warnings |= stack.warnings;
+    if (!stack.isInt) return at.stop();
+    restoreProtocol(row);
+    at.protocol = stack.originalProtocol;
+    at.offset += IFA_HEADER_BYTES;
+    if (!readPorts(b, end, row)) return;
+    const port = flowKey[row * KEY_WORDS + WORD_PORTS] & 0xffff;
+    at.offset = behindStack;
+    if (at.protocol !== Protocol.udp || behindStack === 0 || !readUdpTunnel(b, end, row, port)) at.stop();
   }
 
   return decodeInnerPacket;
-}
-
-/** True for an Ethernet frame with a sane EtherType and IP version: what some programs send where they announce IP. */
-export function looksLikeEthernet(b: DataView, o: number, end: number): boolean {
-  for (let type = o + 12, tags = 0; tags <= MAX_VLAN_TAGS && end - type >= 3; type += 4, tags++) {
-    const etherType = b.getUint16(type);
-    if (etherType === EtherType.ipv4) return b.getUint8(type + 2) >>> 4 === 4;
-    if (etherType === EtherType.ipv6) return b.getUint8(type + 2) >>> 4 === 6;
-    if (!isVlanTag(etherType)) return false;
-  }
-  return false;
-}
-
-function networkLayerOf(etherType: number): number {
-  if (etherType === EtherType.ipv4) return InnerType.ipv4;
-  return etherType === EtherType.ipv6 ? InnerType.ipv6 : InnerType.none;
-}
-
-function isVlanTag(etherType: number): boolean {
-  return etherType === EtherType.vlan || etherType === EtherType.provider || etherType === EtherType.oldProvider;
 }
 
 function isExtension(protocol: number): boolean {
@@ -397,9 +319,4 @@ function isExtension(protocol: number): boolean {
 function extensionBytes(protocol: number, length: number): number {
   if (protocol === Protocol.fragment) return 8;
   return protocol === Protocol.authentication ? (length + 2) * 4 : (length + 1) * 8;
-}
-
-/** IANA 4789, Linux and Flannel and Cilium 8472, Weave 6784. */
-function isVxlanPort(port: number): boolean {
-  return port === 4789 || port === 8472 || port === 6784;
 }

@@ -15,6 +15,15 @@ export interface SourceProfile {
   readonly intDscp: number;
   /** UDP destination port that announces INT; 0 when none is used. No number is assigned. */
   readonly intUdpPort: number;
+  /** GRE protocol and Geneve option class that announce INT; 0 when none is used. No GRE protocol is assigned, INT v2.1 names class 0x0103. */
+  readonly intGreProtocol: number;
+  readonly intGeneveClass: number;
+  /** IP protocol that announces IFA 2.0; 0 when none is used. No number is assigned: 131 and 253 are seen. */
+  readonly ifaProtocol: number;
+  /** Parts of a second in the fraction of IOAM timestamps: 1e9 (PTP), 1e6 (POSIX), 2^32 (NTP); RFC 9197 section 5. */
+  readonly ioamFractionsPerSecond: number;
+  /** Octets of source-only metadata by Domain Specific ID of INT v2.x: their number is not on the wire (INT v2.1 section 5.8). */
+  readonly intSourceOnlyBytes: ReadonlyMap<number, number>;
   /** Refuse what a tolerant reading would accept with a warning. */
   readonly strict: boolean;
 }
@@ -27,5 +36,10 @@ export const IDENTITY_PROFILE: SourceProfile = {
   emptyLatencyNs: Infinity,
   intDscp: 0x17,
   intUdpPort: 0,
+  intGreProtocol: 0,
+  intGeneveClass: 0x0103,
+  ifaProtocol: 0,
+  ioamFractionsPerSecond: 1e9,
+  intSourceOnlyBytes: new Map(),
   strict: false,
 };

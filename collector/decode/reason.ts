@@ -68,6 +68,10 @@ export const WARNINGS = [
   'W_DQF_MISPLACED',
   'W_VERSION_NIBBLE',
   'W_INT_WIDTHS',
+  'W_INT_HOPS_MISSING',
+  'E_IOAM',
+  'E_IFA',
+  'W_NODE_ID_CUT',
 ] as const;
 export type WarningName = (typeof WARNINGS)[number];
 
@@ -92,6 +96,10 @@ export const Warning = {
   flagsMisplaced: 1 << 17,
   versionNibble: 1 << 18,
   intWidths: 1 << 19,
+  intHopsMissing: 1 << 20,
+  ioam: 1 << 21,
+  ifa: 1 << 22,
+  nodeIdCut: 1 << 23,
 } as const;
 
 /** Formats that arrive at report ports but are not telemetry reports that this decoder builds; counted by name. */

@@ -1,7 +1,8 @@
 // Appends the rows of a datagram and of one report to a batch, with everything that later code may read set to a known value.
 // Shared by the dialects so that none of them can forget a column.
 
-import { FLOW_WORDS, FlowWord, type DIALECTS, type HopBatch } from '../hop.ts';
+import { FLOW_WORDS, FlowWord } from '../flow-key.ts';
+import type { HopBatch } from '../hop.ts';
 import type { DatagramOutcome } from './outcome.ts';
 import type { SourceProfile } from './profile.ts';
 
@@ -11,10 +12,10 @@ const { ports: WORD_PORTS, protocol: WORD_PROTOCOL, tunnel: WORD_TUNNEL } = Flow
 
 export interface Rows {
   /**
-   * Appends a datagram row. `version` is 0, 1 or 2 (the version nibble, which is also the dialect's index), `timestampWrapNs` is 0 for
-   * 64-bit timestamps. Header fields come from the outcome.
+   * Appends a datagram row. `dialect` is an index into DIALECTS, `timestampWrapNs` is 0 for 64-bit timestamps. Header fields come from the
+   * outcome.
    */
-  readonly appendDatagram: (version: 0 | 1 | 2, profile: SourceProfile, timestampWrapNs: number) => void;
+  readonly appendDatagram: (dialect: number, profile: SourceProfile, timestampWrapNs: number) => void;
   /** Appends a report row to the newest datagram and returns its index. */
   readonly appendReport: (indexInDatagram: number, flags: number) => number;
 }
@@ -23,11 +24,12 @@ export function rowsOver(batch: HopBatch, outcome: DatagramOutcome): Rows {
   const { datagrams, reports } = batch;
   const { dialect, nodeId, hardwareId, sequenceNumber, reportCount } = datagrams;
   const { timestampWrapNs, occupancyUnitBytes, portBytesPerNs, emptyLatencyNs } = datagrams;
-  const { datagram, indexInDatagram, flags, warnings, firstHop, hopCount, flowParts, flowKey, packetLengthBytes } = reports;
+  const { datagram, indexInDatagram, flags, warnings, firstHop, hopCount, flowParts, flowKey, outerParts, packetLengthBytes } =
+    reports;
 
-  function appendDatagram(version: 0 | 1 | 2, profile: SourceProfile, wrapNs: number): void {
+  function appendDatagram(dialectIndex: number, profile: SourceProfile, wrapNs: number): void {
     const row = datagrams.length++;
-    dialect[row] = version satisfies keyof typeof DIALECTS;
+    dialect[row] = dialectIndex;
     nodeId[row] = outcome.nodeId;
     hardwareId[row] = outcome.hardwareId;
     sequenceNumber[row] = outcome.sequenceNumber;
@@ -49,6 +51,7 @@ export function rowsOver(batch: HopBatch, outcome: DatagramOutcome): Rows {
     firstHop[row] = batch.length;
     hopCount[row] = 0;
     flowParts[row] = 0;
+    outerParts[row] = 0;
     flowKey[row * KEY_WORDS + WORD_PORTS] = 0;
     flowKey[row * KEY_WORDS + WORD_PROTOCOL] = 0;
     flowKey[row * KEY_WORDS + WORD_TUNNEL] = 0;

@@ -2,16 +2,18 @@
 // Layout: telemetry report specification v0.5 sections 3.1 to 3.3; deviations: D, Q, F seen as specified.
 // Rule: timestamps are the low 32 bits of the device clock; they wrap and never become absolute here.
 
-import { Present, ReportFlag, type HopBatch } from '../hop.ts';
+import { HopOrigin, Present, ReportFlag, type HopBatch } from '../hop.ts';
 import { u24, writeScaled64 } from './bytes.ts';
-import { InnerType, type DecodeInnerPacket } from './inner-packet.ts';
-import type { IntStack } from './int-md.ts';
+import { InnerType } from './cursor.ts';
+import type { DecodeInnerPacket } from './inner-packet.ts';
+import type { InbandStack } from './inband-stack.ts';
 import type { DatagramOutcome, DialectDecoder } from './outcome.ts';
 import type { SourceProfile } from './profile.ts';
 import { Refusal } from './reason.ts';
 import type { Rows } from './report-row.ts';
 
 // Bound here, because an imported binding is loaded and checked at each use.
+const { report: ORIGIN_REPORT } = HopOrigin;
 const {
   dropReason: HAS_DROP_REASON,
   egressInterfaceId: HAS_EGRESS_INTERFACE_ID,
@@ -36,11 +38,11 @@ const NextProtocol = { ethernet: 0, drop: 1, switchLocal: 2 } as const;
 export function reportV05Over(
   batch: HopBatch,
   outcome: DatagramOutcome,
-  stack: IntStack,
+  stack: InbandStack,
   { appendDatagram, appendReport }: Rows,
   decodeInnerPacket: DecodeInnerPacket,
 ): DialectDecoder {
-  const { report: reportOf, present, nodeId, ingressInterfaceId, egressInterfaceId, queueId, queueOccupancy } = batch;
+  const { report: reportOf, present, origin, nodeId, ingressInterfaceId, egressInterfaceId, queueId, queueOccupancy } = batch;
   const { dropReason, ingressTimestampWords, egressTimestampWords } = batch;
   const { hopCount, warnings } = batch.reports;
 
@@ -68,6 +70,7 @@ export function reportV05Over(
     const report = appendReport(0, flags);
     const hop = batch.length++;
     reportOf[hop] = report;
+    origin[hop] = ORIGIN_REPORT;
     present[hop] = HAS_INGRESS_TIMESTAMP;
     writeScaled64(ingressTimestampWords, hop, 0, b.getUint32(start + 8), profile.timestampUnitNs);
     if (nextProtocol !== NextProtocol.ethernet) {

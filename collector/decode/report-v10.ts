@@ -3,16 +3,19 @@
 // Rule: programs disagree on where D, Q and F are. The specification has six reserved bits before them, ONOS and its kin behind; bits that are
 // reserved in one reading and flags in the other decide, and where both are set the specification is right.
 
-import { Present, ReportFlag, type HopBatch } from '../hop.ts';
+import { HopOrigin, Present, ReportFlag, type HopBatch } from '../hop.ts';
 import { popcount16, writeScaled64 } from './bytes.ts';
-import { InnerType, type DecodeInnerPacket } from './inner-packet.ts';
-import { IntLayout, type IntStack, type ReadBaseline } from './int-md.ts';
+import { InnerType } from './cursor.ts';
+import type { DecodeInnerPacket } from './inner-packet.ts';
+import type { ReadBaseline } from './baseline.ts';
+import { IntLayout, type InbandStack } from './inband-stack.ts';
 import type { DatagramOutcome, DialectDecoder } from './outcome.ts';
 import type { SourceProfile } from './profile.ts';
 import { Refusal, Warning } from './reason.ts';
 import type { Rows } from './report-row.ts';
 
 // Bound here, because an imported binding is loaded and checked at each use.
+const { report: ORIGIN_REPORT } = HopOrigin;
 const {
   dropReason: HAS_DROP_REASON,
   ingressTimestamp: HAS_INGRESS_TIMESTAMP,
@@ -36,12 +39,12 @@ const [METADATA_FIRST, METADATA_EGRESS, METADATA_DROP, METADATA_UTILIZATION] = [
 export function reportV10Over(
   batch: HopBatch,
   outcome: DatagramOutcome,
-  stack: IntStack,
+  stack: InbandStack,
   { appendDatagram, appendReport }: Rows,
   readBaseline: ReadBaseline,
   decodeInnerPacket: DecodeInnerPacket,
 ): DialectDecoder {
-  const { report: reportOf, present, nodeId, queueId, dropReason, ingressTimestampWords } = batch;
+  const { report: reportOf, present, origin, nodeId, queueId, dropReason, ingressTimestampWords } = batch;
   const { hopCount, firstHop, warnings: warningsOf } = batch.reports;
   const { timestampWrapNs } = batch.datagrams;
 
@@ -91,6 +94,7 @@ export function reportV10Over(
       if (stack.hops > 0 && metadataBits === 0) return;
       hop = batch.length++;
       reportOf[hop] = row;
+      origin[hop] = ORIGIN_REPORT;
       nodeId[hop] = outcome.nodeId;
       present[hop] = HAS_NODE_ID;
     }

@@ -2,15 +2,18 @@
 // Layout: specification v2.0 sections 3.1 (group), 3.2 (individual report), 3.3 (INT main contents).
 // Rule: no report of a datagram is believed before the whole chain of Report Lengths was walked; one wrong length would invent reports.
 
-import { Present, ReportFlag, type HopBatch } from '../hop.ts';
-import { InnerType, looksLikeEthernet, type DecodeInnerPacket } from './inner-packet.ts';
-import { baselineBytes, IntLayout, type IntStack, type ReadBaseline } from './int-md.ts';
+import { HopOrigin, Present, ReportFlag, type HopBatch } from '../hop.ts';
+import { InnerType, looksLikeEthernet } from './cursor.ts';
+import type { DecodeInnerPacket } from './inner-packet.ts';
+import { baselineBytes, type ReadBaseline } from './baseline.ts';
+import { IntLayout, type InbandStack } from './inband-stack.ts';
 import type { DatagramOutcome, DialectDecoder } from './outcome.ts';
 import type { SourceProfile } from './profile.ts';
 import { Refusal, Warning } from './reason.ts';
 import type { Rows } from './report-row.ts';
 
 // Bound here, because an imported binding is loaded and checked at each use.
+const { report: ORIGIN_REPORT } = HopOrigin;
 const { dropReason: HAS_DROP_REASON, nodeId: HAS_NODE_ID, queueId: HAS_QUEUE_ID } = Present;
 const { trackedFlow: FLAG_TRACKED_FLOW } = ReportFlag;
 const {
@@ -36,12 +39,12 @@ const TO_THE_END = 0xff;
 export function reportV20Over(
   batch: HopBatch,
   outcome: DatagramOutcome,
-  stack: IntStack,
+  stack: InbandStack,
   { appendDatagram, appendReport }: Rows,
   readBaseline: ReadBaseline,
   decodeInnerPacket: DecodeInnerPacket,
 ): DialectDecoder {
-  const { report: reportOf, present, nodeId, queueId, dropReason } = batch;
+  const { report: reportOf, present, origin, nodeId, queueId, dropReason } = batch;
   const { firstHop, hopCount, flowParts, warnings: warningsOf } = batch.reports;
 
   function decodeReportV20(b: DataView, start: number, end: number, profile: SourceProfile): void {
@@ -95,11 +98,11 @@ export function reportV20Over(
     const metadataBytes = isInt ? ((head >>> 8) & 0xff) * 4 : 0;
     const domainBits = isInt ? b.getUint16(o + 8) : 0;
     let metadataBits = isInt ? b.getUint16(o + 4) : 0;
-    let neededBytes = baselineBytes(metadataBits);
+    let neededBytes = baselineBytes(metadataBits, LAYOUT_V21);
     if (neededBytes > metadataBytes) {
       // The width of reserved bits is not specified: they take four octets where MD Length has room for that, and none elsewhere.
       metadataBits &= ~RESERVED_BITS;
-      neededBytes = baselineBytes(metadataBits);
+      neededBytes = baselineBytes(metadataBits, LAYOUT_V21);
       if (neededBytes > metadataBytes) return Refusal.metadataShort;
     }
 
@@ -147,6 +150,7 @@ export function reportV20Over(
     if (!isInt || (stack.hops > 0 && o === end)) return;
     const hop = batch.length++;
     reportOf[hop] = row;
+    origin[hop] = ORIGIN_REPORT;
     nodeId[hop] = outcome.nodeId;
     present[hop] = HAS_NODE_ID;
     readMainMetadata(b, o, end, bits, hop, profile);

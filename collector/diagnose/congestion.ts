@@ -8,7 +8,7 @@
 import { createHash } from 'node:crypto';
 import { Edge, EDGE_WIDTH, EdgeKind } from '../edge.ts';
 import { queueKeyOf, type CongestionEvent, type EventEnd, type Owner, type QueueScope } from '../event.ts';
-import { FlowWord } from '../hop.ts';
+import { FlowWord, tunnelKindOf, TunnelKind } from '../flow-key.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
 import type { FlowKey } from '../observe/flow.ts';
 import { confidenceOf } from './confidence.ts';
@@ -236,7 +236,7 @@ export class CongestionDiagnosis {
       const flow = this.#sources.flowAt(row, log.flowGeneration[arrival]);
       const atNs = log.enqueueNodeNs[arrival] + offset;
       const found = [FlowWord.source, FlowWord.destination].map((end) =>
-        flow === undefined ? UNKNOWN : this.#sources.ownerAt(flow.words, end, atNs),
+        flow === undefined ? UNKNOWN : this.#ownerOf(flow, end, atNs),
       );
       owners.set(key, found as [Owner, Owner]);
       return found as [Owner, Owner];
@@ -271,6 +271,13 @@ export class CongestionDiagnosis {
       identifiedShare: verdict.identifiedShare,
       reportLossRatio: event.evidence.reportLossRatio,
     });
+  }
+
+  /** Owner of one end of a flow. A subscriber's address belongs to no workload: there the end of the GTP-U tunnel does. */
+  #ownerOf(flow: FlowKey, end: number, atNs: number): Owner {
+    const owner = this.#sources.ownerAt(flow.words, end, atNs);
+    const isSubscriber = owner.kind === 'unknown' && flow.outer !== undefined && tunnelKindOf(flow.words, 0) === TunnelKind.gtpu;
+    return isSubscriber ? this.#sources.ownerAt(flow.outer!, end, atNs) : owner;
   }
 
   #checkSilence(open: OpenCongestion, nowNs: number): void {

@@ -7,7 +7,7 @@
 // its report stands for it: a single bad stamp must not make everything after it look late.
 // Rule: differences are taken within one node only. Two nodes meet only through their offsets, which are as good as the delivery.
 
-import { nodeTagOf, Present, type HopBatch } from '../hop.ts';
+import { rowTagOf, Present, type HopBatch } from '../hop.ts';
 import type { Arena } from '../memory/arena.ts';
 import { KeyTable, rowLayout } from '../memory/key-table.ts';
 
@@ -126,7 +126,7 @@ export function clockStage(nodes: NodeTable, batch: HopBatch): () => void {
         nodeTag[hop] = 0;
         continue;
       }
-      nodeTag[hop] = nodeTagOf(row, words[row * ROW_WORDS + KEY_WORDS]);
+      nodeTag[hop] = rowTagOf(row, words[row * ROW_WORDS + KEY_WORDS]);
       n[row * ROW_DOUBLES + HOPS]++;
       enqueueNodeNs[hop] = nodeTime(hop, row * ROW_DOUBLES, timestampWrapNs[datagram], nowNs);
     }

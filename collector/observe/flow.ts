@@ -1,33 +1,50 @@
 // Flows: one row per innermost 5-tuple (and tunnel), so that later stages carry a small number instead of addresses.
+// The outermost packet of a flow in a tunnel is kept beside it, once for all flows between the same two ends.
 // A row may pass to another flow after it was idle for long; whoever keeps a row keeps its generation too. A flow that was reported
 // only once makes room much earlier: a flood of them cannot keep out a flow that matters.
 // Rule: report counts are not packet counts under a change filter, so nothing here is called packets.
 
-import { FLOW_WORDS, FlowPart, FlowWord, type HopBatch } from '../hop.ts';
+import { FLOW_WORDS, FlowPart, FlowWord, OUTER_WORDS } from '../flow-key.ts';
+import { rowOfTag, rowTagOf, type HopBatch } from '../hop.ts';
 import type { Arena } from '../memory/arena.ts';
 import { finish, KeyTable, mixWord, rowLayout } from '../memory/key-table.ts';
 
 // Bound here, because an imported binding is loaded and checked at each use.
 const KEY_WORDS = FLOW_WORDS;
+const OUTER_KEY_WORDS = OUTER_WORDS;
 const { addresses: PART_ADDRESSES } = FlowPart;
 
 const IDLE_NS = 30e9;
 const IDLE_ONCE_NS = 1e9;
 const LAYOUT = rowLayout(KEY_WORDS, 1);
-const REPORTS = LAYOUT.fields;
-const { rowDoubles: ROW_DOUBLES, rowWords: ROW_WORDS } = LAYOUT;
+const { rowWords: ROW_WORDS } = LAYOUT;
+/** Two words in the place of one double: reports of the flow, and the tag of the ends of its tunnel (0: it is in none). */
+const REPORTS = LAYOUT.fields * 2;
+const TUNNEL_TAG = REPORTS + 1;
+const MAX_REPORTS = 0xffff_ffff;
+/** Source and destination of the outermost packet. */
+const END_WORDS = 8;
+const TUNNEL_LAYOUT = rowLayout(END_WORDS, 0);
+const TUNNEL_IDLE_NS = 600e9;
+/** One pair of tunnel ends for so many flows, within what a tag can name. */
+const FLOWS_PER_TUNNEL = 16;
+const [MIN_TUNNELS, MAX_TUNNELS] = [64, 65_536];
 const IPV4 = 4;
 const [SOURCE_V4, DESTINATION_V4] = [FlowWord.source + 3, FlowWord.destination + 3];
 
 export class FlowTable {
   readonly keys: FlowKeys;
+  /** Ends of the tunnels that flows are in. */
+  readonly tunnels: KeyTable;
   constructor(arena: Arena, capacity: number, secret: Uint32Array) {
     this.keys = new FlowKeys(arena, capacity, LAYOUT, IDLE_NS, secret);
+    const tunnels = Math.min(MAX_TUNNELS, Math.max(MIN_TUNNELS, Math.ceil(capacity / FLOWS_PER_TUNNEL)));
+    this.tunnels = new KeyTable(arena, tunnels, TUNNEL_LAYOUT, TUNNEL_IDLE_NS, secret);
   }
 
-  /** Reports of the flow in this row. */
+  /** Reports of the flow in this row; it stays at 2^32 - 1. */
   reports(row: number): number {
-    return this.keys.doubles[row * ROW_DOUBLES + REPORTS];
+    return this.keys.words[row * ROW_WORDS + REPORTS];
   }
 
   /** The flow in a row, or undefined when the row has meanwhile gone to another one. For the calm thread. */
@@ -35,16 +52,25 @@ export class FlowTable {
     const { keys } = this;
     if (row === 0 || keys.generationOf(row) !== generation) return undefined;
     const words = keys.words.slice(row * ROW_WORDS, row * ROW_WORDS + KEY_WORDS);
-    return keys.generationOf(row) === generation ? { words } : undefined;
+    const outer = this.#endsOf(keys.words[row * ROW_WORDS + TUNNEL_TAG]);
+    return keys.generationOf(row) === generation ? { words, outer } : undefined;
+  }
+
+  #endsOf(tag: number): Uint32Array | undefined {
+    const { words, layout } = this.tunnels;
+    const row = rowOfTag(tag);
+    if (row === 0) return undefined;
+    const ends = words.slice(row * layout.rowWords, row * layout.rowWords + END_WORDS);
+    return rowTagOf(row, this.tunnels.generationOf(row)) === tag ? ends : undefined;
   }
 }
 
 /** The stage over a batch: fills `flowRow` and `flowGeneration` of every report; row 0 is "no flow, or no room". */
 export function flowStage(flows: FlowTable, batch: HopBatch): () => void {
-  const { keys } = flows;
-  const { words, doubles } = keys;
+  const { keys, tunnels } = flows;
+  const { words } = keys;
   const { reports, arrivalNs } = batch;
-  const { flowParts, flowKey, flowHash, flowRow, flowGeneration } = reports;
+  const { flowParts, flowKey, outerParts, outerKey, flowHash, flowRow, flowGeneration } = reports;
   /** Where the reads of `prefetch` go, so that they are not optimised away. */
   const touched = new Int32Array(1);
 
@@ -60,6 +86,12 @@ export function flowStage(flows: FlowTable, batch: HopBatch): () => void {
     touched[0] = sum;
   }
 
+  function tunnelTagOf(report: number, nowNs: number): number {
+    for (let word = 0; word < END_WORDS; word++) tunnels.wanted[word] = outerKey[report * OUTER_KEY_WORDS + word];
+    const row = tunnels.rowOfWanted(nowNs);
+    return row === 0 ? 0 : rowTagOf(row, tunnels.generationOf(row));
+  }
+
   return function observe(): void {
     const nowNs = arrivalNs[0];
     prefetch();
@@ -69,18 +101,22 @@ export function flowStage(flows: FlowTable, batch: HopBatch): () => void {
         continue;
       }
       const row = keys.rowOf(flowHash[report], flowKey, report * KEY_WORDS, nowNs);
-      const counter = row * ROW_DOUBLES + REPORTS;
-      if (keys.isNew) doubles[counter] = 0;
-      doubles[counter]++;
+      const counter = row * ROW_WORDS + REPORTS;
+      if (keys.isNew) {
+        words[counter] = 0;
+        words[row * ROW_WORDS + TUNNEL_TAG] = outerParts[report] === 0 ? 0 : tunnelTagOf(report, nowNs);
+      }
+      if (words[counter] !== MAX_REPORTS) words[counter]++;
       flowRow[report] = row;
       flowGeneration[report] = words[row * ROW_WORDS + KEY_WORDS];
     }
   };
 }
 
-/** A flow's key: KEY_WORDS words, see FlowWord. */
+/** A flow's key: KEY_WORDS words, see FlowWord; and the ends of its tunnel as of its first report, source and destination as in a key. */
 export interface FlowKey {
   words: Uint32Array;
+  outer: Uint32Array | undefined;
 }
 
 /**
@@ -125,6 +161,6 @@ class FlowKeys extends KeyTable {
   }
 
   protected override idleNsOf(row: number): number {
-    return this.doubles[row * ROW_DOUBLES + REPORTS] > 1 ? IDLE_NS : IDLE_ONCE_NS;
+    return this.words[row * ROW_WORDS + REPORTS] > 1 ? IDLE_NS : IDLE_ONCE_NS;
   }
 }

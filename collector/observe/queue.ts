@@ -7,7 +7,8 @@
 // after a long one is another event. A report that comes late is evidence, and moves nothing.
 
 import { Edge, EDGE_WIDTH, EdgeKind } from '../edge.ts';
-import { FlowPart, latencyOf, Present, ReportFlag, type HopBatch } from '../hop.ts';
+import { FlowPart } from '../flow-key.ts';
+import { latencyOf, Present, ReportFlag, type HopBatch } from '../hop.ts';
 import type { Arena } from '../memory/arena.ts';
 import type { ArrivalPool } from '../memory/arrivals.ts';
 import { LATENCY_BUCKETS, latencyBucket } from '../memory/histogram.ts';

@@ -3,7 +3,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Edge, EDGE_WIDTH, EdgeKind } from '../../../collector/edge.ts';
 import { CongestionDiagnosis } from '../../../collector/diagnose/congestion.ts';
-import type { CongestionEvent } from '../../../collector/event.ts';
+import type { CongestionEvent, Owner } from '../../../collector/event.ts';
+import { FLOW_WORDS, FlowWord, TunnelKind } from '../../../collector/flow-key.ts';
+import type { FlowKey } from '../../../collector/observe/flow.ts';
 import { logOf, workload } from '../../support/arrivals.ts';
 
 const SECOND = 1e9;
@@ -35,10 +37,16 @@ function push(kind: number, openCount: number, changes: Partial<Record<keyof typ
   hot = { open: kind !== EdgeKind.closed, openCount };
 }
 
+/** The one flow, and who owns its ends. */
+let flow: FlowKey;
+let ownerOf: (words: Uint32Array, offset: number) => Owner;
+
 beforeEach(() => {
   [edges, seen, freed] = [[], [], []];
   now = undefined;
   lastWaitSeenNs = 0;
+  flow = { words: new Uint32Array(FLOW_WORDS), outer: undefined };
+  ownerOf = (_words, offset) => workload(offset === 0 ? 'sender' : 'receiver');
   log = logOf(Array.from({ length: 20 }, (_, i) => ({ atNs: 100 * i, flow: 1, waitNs: 60_000 })));
   diagnosis = new CongestionDiagnosis(
     {
@@ -59,8 +67,8 @@ beforeEach(() => {
       sharesPort: () => false,
       nodeOffsetNs: () => 0,
       deviceTimeNs: (_row, nodeNs) => BigInt(nodeNs),
-      flowAt: () => ({ words: new Uint32Array(8) }),
-      ownerAt: (_words, offset) => workload(offset === 0 ? 'sender' : 'receiver'),
+      flowAt: () => flow,
+      ownerAt: (words, offset) => ownerOf(words, offset),
       reportLossOf: () => 0,
       iso: (ns) => `t${ns}`,
     },
@@ -188,5 +196,27 @@ describe('evidence', () => {
     push(EdgeKind.opened, 1, { log: -1 });
     diagnosis.poll(0.02 * SECOND);
     expect(seen[0]).toMatchObject({ culprits: [], victims: [], confidence: 0, evidence: { effectiveReports: 0 } });
+  });
+});
+
+describe('a flow in a tunnel', () => {
+  const outer = new Uint32Array(8);
+  const unknown: Owner = { kind: 'unknown', namespace: 'unknown', workload: 'unknown', confidence: 0 };
+  const culprit = (kind: number): string => {
+    flow = { words: new Uint32Array(FLOW_WORDS), outer };
+    flow.words[FlowWord.protocol] = kind << 16;
+    ownerOf = (words) => (words === outer ? workload('upf') : unknown);
+    push(EdgeKind.opened, 1);
+    push(EdgeKind.closed, 1, { lastNodeNs: 6e6 });
+    diagnosis.poll(0.04 * SECOND);
+    return seen.at(-1)!.culprits[0].workload;
+  };
+
+  it('of GTP-U belongs to the end of the tunnel, for a subscriber is no workload', () => {
+    expect(culprit(TunnelKind.gtpu)).toBe('upf');
+  });
+
+  it('of an overlay stays unknown: its node is not the pod', () => {
+    expect(culprit(TunnelKind.vxlan)).toBe('unknown');
   });
 });

@@ -1,7 +1,7 @@
 // Node time: 64-bit stamps keep their nanoseconds, 32-bit ones unwrap, a step of the device clock never runs time far backwards.
 
 import { describe, expect, it } from 'vitest';
-import { nodeRowOfTag } from '../../../collector/hop.ts';
+import { rowOfTag } from '../../../collector/hop.ts';
 import { Arena, measure } from '../../../collector/memory/arena.ts';
 import { clockStage, NodeTable } from '../../../collector/observe/clock.ts';
 import { fill, FIXED_SECRET, smallBatch } from '../../support/hops.ts';
@@ -100,7 +100,7 @@ it('a report without a node id is told apart by its source', () => {
     fill(t.batch, { ingressTimestampNs: 5n }, 1e9);
     t.batch.datagrams.sourceKey[0] = sourceKey;
     t.observe();
-    return nodeRowOfTag(t.batch.nodeTag[0]);
+    return rowOfTag(t.batch.nodeTag[0]);
   });
   expect(rows[0]).toBe(rows[2]);
   expect(rows[0]).not.toBe(rows[1]);

@@ -1,7 +1,8 @@
 // Flows: one row each, whatever family and tunnel; a flood of single reports keeps out nobody who matters, and no chosen keys collide.
 
 import { describe, expect, it } from 'vitest';
-import { FLOW_WORDS, FlowPart, FlowWord, HopBatch } from '../../../collector/hop.ts';
+import { FLOW_WORDS, FlowPart, FlowWord } from '../../../collector/flow-key.ts';
+import { HopBatch } from '../../../collector/hop.ts';
 import { Arena, measure } from '../../../collector/memory/arena.ts';
 import { flowStage, FlowTable } from '../../../collector/observe/flow.ts';
 import { HashSecret } from '../../../collector/shared-state.ts';
@@ -104,5 +105,45 @@ describe('the hash', () => {
     for (let word = 0; chosen.length < 64; word++) if (known(word) === wanted) chosen.push(word);
     const other = hashes(HashSecret.random());
     expect(new Set(chosen.map(other)).size).toBeGreaterThan(48);
+  });
+});
+
+describe('flows in tunnels', () => {
+  const inTunnel = (t: Built, key: Key, ends: readonly number[]): { row: number; generation: number } => {
+    const { reports: r } = t.batch;
+    r.outerParts[0] = FlowPart.addresses;
+    r.outerKey.set(ends);
+    const row = feed(t, key);
+    r.outerParts[0] = 0;
+    return { row, generation: r.flowGeneration[0] };
+  };
+  const ENDS = [0, 0, 0xffff, 0x0a000001, 0, 0, 0xffff, 0x0a000002];
+
+  it('keep the ends of the tunnel beside the flow, once for all flows between them', () => {
+    const t = build(64);
+    const [a, b] = [inTunnel(t, { tunnel: 1 }, ENDS), inTunnel(t, { tunnel: 2 }, ENDS)];
+    expect([...t.flows.flowAt(a.row, a.generation)!.outer!]).toEqual(ENDS);
+    expect([...t.flows.flowAt(b.row, b.generation)!.outer!]).toEqual(ENDS);
+    expect(t.flows.tunnels.totals[0]).toBe(1);
+    const plain = feed(t, { tunnel: 3 });
+    expect(t.flows.flowAt(plain, t.batch.reports.flowGeneration[0])!.outer).toBeUndefined();
+  });
+
+  it('without room for the ends, the flow has none, and it is counted', () => {
+    const t = build(1024);
+    for (let i = 0; i < 64; i++) inTunnel(t, { tunnel: i + 1 }, ENDS.with(7, i));
+    const last = inTunnel(t, { tunnel: 100 }, ENDS.with(7, 100));
+    expect(t.flows.flowAt(last.row, last.generation)!.outer).toBeUndefined();
+    expect(t.flows.tunnels.totals[1]).toBe(1);
+  });
+
+  it('a flow whose row was another one before is not in its tunnel', () => {
+    const t = build(16);
+    inTunnel(t, { ports: 1 }, ENDS);
+    for (let i = 2; i < 40; i++) feed(t, { ports: i }, i * 60e9);
+    for (let row = 1; row <= 16; row++) {
+      const flow = t.flows.flowAt(row, t.flows.keys.generationOf(row));
+      if (flow !== undefined && flow.words[FlowWord.ports] !== 1) expect(flow.outer).toBeUndefined();
+    }
   });
 });
