@@ -1,6 +1,7 @@
 // Whose datagrams are decoded, and how: the allow-list, the rate limit, and the profile that the configuration gives an address.
 // Made once per address, then reused: the packet path compares four words.
 
+import { writeAddressWords } from './address.ts';
 import { AddressSet } from './address-set.ts';
 import type { Config } from './config.ts';
 import { IDENTITY_PROFILE, type SourceProfile } from './decode/profile.ts';
@@ -23,6 +24,13 @@ export interface Source {
 /** Stands for the address in four words where a report carries no node id; never 0. */
 export function sourceKeyOf(words: Uint32Array, at: number): number {
   return (words[at] ^ words[at + 1] ^ words[at + 2] ^ words[at + 3]) >>> 0 || 1;
+}
+
+/** The same for an address as text. */
+export function sourceKeyOfText(text: string): number {
+  const words = new Uint32Array(4);
+  writeAddressWords(text, words, 0);
+  return sourceKeyOf(words, 0);
 }
 
 export class Admission {

@@ -85,7 +85,7 @@ program
       2,
       `hopscope: ${frames} frames, ${datagrams} datagrams, ${counts.of('reportsDecoded')} reports decoded, ` +
         `${counts.datagramsRejected.reduce((sum, n) => sum + n, 0)} datagrams rejected` +
-        (unknown > 0 ? ` (${unknown} of a dialect that is not built yet: see "hopscope decode")` : ''),
+        (unknown > 0 ? ` (${unknown} of no dialect that is decoded: see "hopscope decode")` : ''),
     );
     if (fault !== undefined) {
       writeLine(2, `hopscope: ${fault}`);

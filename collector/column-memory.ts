@@ -38,8 +38,8 @@ export class ColumnMemory {
     return new Uint32Array(this.#buffer, this.#take(length, 4 * wordsPerRow), length * wordsPerRow);
   }
 
-  float64(length: number): Float64Array {
-    return new Float64Array(this.#buffer, this.#take(length, 8), length);
+  float64(length: number, wordsPerRow = 1): Float64Array {
+    return new Float64Array(this.#buffer, this.#take(length, 8 * wordsPerRow), length * wordsPerRow);
   }
 
   bigUint64(length: number): BigUint64Array {

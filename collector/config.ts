@@ -74,16 +74,21 @@ const schema = z.strictObject({
     .prefault({}),
   nodes: z
     .array(
-      z.strictObject({
-        id: z.number().int().min(1).max(0xffff_ffff),
-        name: z.string().min(1),
-        interfaces: z
-          .record(z.string().regex(/^\d+$/), z.string().min(1))
-          .refine((names) => areDistinct(Object.values(names)), 'must not use one name twice')
-          .default({}),
-      }),
+      z
+        .strictObject({
+          id: z.number().int().min(1).max(0xffff_ffff).optional(),
+          /** Of a node that sends no id: its sender's, or its agent's. */
+          address: address.optional(),
+          name: z.string().min(1),
+          interfaces: z
+            .record(z.string().regex(/^\d+$/), z.string().min(1))
+            .refine((names) => areDistinct(Object.values(names)), 'must not use one name twice')
+            .default({}),
+        })
+        .refine((node) => node.id !== undefined || node.address !== undefined, 'must have an id, an address, or both'),
     )
-    .refine((nodes) => areDistinct(nodes.map((node) => node.id)), 'must not list one id twice')
+    .refine((nodes) => areDistinct(nodes.flatMap((node) => node.id ?? [])), 'must not list one id twice')
+    .refine((nodes) => areDistinct(nodes.flatMap((node) => node.address ?? [])), 'must not list one address twice')
     .refine((nodes) => areDistinct(nodes.map((node) => node.name)), 'must not use one name twice')
     .default([]),
   inventory: z.array(z.strictObject({ address: cidr, namespace: z.string().min(1), workload: z.string().min(1) })).default([]),
@@ -147,6 +152,7 @@ const schema = z.strictObject({
       sources: z.number().int().min(16).max(65_536).default(1024),
       nodes: z.number().int().min(16).max(65_536).default(1024),
       queues: z.number().int().min(16).max(262_144).default(8192),
+      links: z.number().int().min(16).max(262_144).default(4096),
       flows: z.number().int().min(16).max(4_194_304).default(65_536),
       arrivalLogs: z.number().int().min(1).max(4096).default(64),
       arrivalsPerLog: z.number().int().min(64).max(65_536).default(8192),

@@ -47,7 +47,8 @@ export const HopOrigin = {
 /** Bounds for the memory that all columns need. */
 const COLUMNS = 64;
 const HOP_ROW_BYTES = 112;
-const REPORT_ROW_BYTES = 152;
+const REPORT_ROW_BYTES = 160;
+const LINK_ROW_BYTES = 96;
 const DATAGRAM_ROW_BYTES = 64;
 
 /** Tables whose rows are tagged have at most 65,536 rows besides row 0. */
@@ -62,7 +63,8 @@ export class DatagramColumns {
   declare readonly dialect: Uint8Array;
   /** Node that sent the datagram; 0 where the dialect carries none. */
   declare readonly nodeId: Uint32Array;
-  declare readonly hardwareId: Uint8Array;
+  /** Part of the node that counts for itself: hw_id of telemetry reports, sub-agent of sFlow, observation domain of IPFIX. */
+  declare readonly hardwareId: Uint32Array;
   declare readonly sequenceNumber: Uint32Array;
   declare readonly reportCount: Uint32Array;
   /** Period after which the source's timestamps wrap, ns; 0 for 64-bit timestamps. */
@@ -74,13 +76,13 @@ export class DatagramColumns {
   /** Latency of a packet that finds the queue empty at this source, ns; Infinity when it has to be learned. */
   declare readonly emptyLatencyNs: Float64Array;
 
-  /** Derived by the pipeline: stands for the sender's address where a report names no node. */
+  /** Derived by the pipeline: stands for the address of the sender, or of the agent that it names, where a report names no node. */
   declare readonly sourceKey: Uint32Array;
 
   constructor(memory: ColumnMemory, capacity: number) {
     this.dialect = memory.uint8(capacity);
     this.nodeId = memory.uint32(capacity);
-    this.hardwareId = memory.uint8(capacity);
+    this.hardwareId = memory.uint32(capacity);
     this.sequenceNumber = memory.uint32(capacity);
     this.reportCount = memory.uint32(capacity);
     this.timestampWrapNs = memory.float64(capacity);
@@ -99,6 +101,8 @@ export class ReportColumns {
   /** Index of the report within its datagram; refused reports are counted too. */
   declare readonly indexInDatagram: Uint16Array;
   declare readonly flags: Uint8Array;
+  /** Packets that the report stands for: N where its source samples one in N, those of a drop summary; 1 where nobody tells. */
+  declare readonly representedPackets: Uint32Array;
   /** Bit set of warnings, see decode/reason. */
   declare readonly warnings: Uint32Array;
   declare readonly firstHop: Uint32Array;
@@ -108,6 +112,8 @@ export class ReportColumns {
   declare readonly flowParts: Uint8Array;
   /** FLOW_WORDS words a row, see FlowWord; read it through the functions below. Words of absent parts are 0. */
   declare readonly flowKey: Uint32Array;
+  /** VLAN of the outermost frame; 0: none is known. */
+  declare readonly vlanId: Uint16Array;
   declare readonly ttl: Uint8Array;
   declare readonly dscp: Uint8Array;
   declare readonly ecn: Uint8Array;
@@ -132,11 +138,13 @@ export class ReportColumns {
     this.datagram = memory.uint32(capacity);
     this.indexInDatagram = memory.uint16(capacity);
     this.flags = memory.uint8(capacity);
+    this.representedPackets = memory.uint32(capacity);
     this.warnings = memory.uint32(capacity);
     this.firstHop = memory.uint32(capacity);
     this.hopCount = memory.uint32(capacity);
     this.flowParts = memory.uint8(capacity);
     this.flowKey = memory.uint32(capacity, FLOW_WORDS);
+    this.vlanId = memory.uint16(capacity);
     this.ttl = memory.uint8(capacity);
     this.dscp = memory.uint8(capacity);
     this.ecn = memory.uint8(capacity);
@@ -152,6 +160,47 @@ export class ReportColumns {
   }
 }
 
+/** Counters of an interface by place in a row of `LinkColumns.counters`; packets are unicast, multicast and broadcast together. */
+export const LinkCounter = {
+  speedBitsPerSecond: 0,
+  inOctets: 1,
+  inPackets: 2,
+  inDiscards: 3,
+  inErrors: 4,
+  outOctets: 5,
+  outPackets: 6,
+  outDiscards: 7,
+  outErrors: 8,
+} as const;
+export const LINK_COUNTERS = 9;
+/** Bits of an interface's status (RFC 2863: ifAdminStatus, ifOperStatus), or none of both known. */
+export const LinkStatus = { adminUp: 1, operationalUp: 2, unknown: 255 } as const;
+/** What the largest datagram can hold (one takes 96 octets), behind what a batch may hold already. */
+const LINK_ROWS = 1024;
+
+/** One row per interface whose counters a datagram told. */
+export class LinkColumns {
+  length = 0;
+  /** Row of the datagram in `datagrams`. */
+  declare readonly datagram: Uint32Array;
+  declare readonly interfaceId: Uint32Array;
+  /** Bit set of LinkStatus. */
+  declare readonly status: Uint8Array;
+  /** LINK_COUNTERS a row, see LinkCounter; -1 where the agent does not tell. */
+  declare readonly counters: Float64Array;
+
+  /** Derived by observe/clock: the node, see rowTagOf. */
+  declare readonly nodeTag: Uint32Array;
+
+  constructor(memory: ColumnMemory) {
+    this.datagram = memory.uint32(LINK_ROWS);
+    this.interfaceId = memory.uint32(LINK_ROWS);
+    this.status = memory.uint8(LINK_ROWS);
+    this.counters = memory.float64(LINK_ROWS, LINK_COUNTERS);
+    this.nodeTag = memory.uint32(LINK_ROWS);
+  }
+}
+
 /**
  * One row per hop, hops of a report in path order (oldest first). The capacities must hold the largest datagram behind what is there
  * already: see the bounds in decode/outcome.
@@ -164,6 +213,7 @@ export class HopBatch {
   readonly arrivalNs = new Float64Array(1);
   declare readonly datagrams: DatagramColumns;
   declare readonly reports: ReportColumns;
+  declare readonly links: LinkColumns;
   /** Row of the report in `reports`. */
   declare readonly report: Uint32Array;
   declare readonly present: Uint32Array;
@@ -195,10 +245,15 @@ export class HopBatch {
 
   constructor(capacity: number, reportCapacity: number, datagramCapacity = 1) {
     const memory = new ColumnMemory(
-      COLUMNS * PAGE_BYTES + HOP_ROW_BYTES * capacity + REPORT_ROW_BYTES * reportCapacity + DATAGRAM_ROW_BYTES * datagramCapacity,
+      COLUMNS * PAGE_BYTES +
+        HOP_ROW_BYTES * capacity +
+        LINK_ROW_BYTES * LINK_ROWS +
+        REPORT_ROW_BYTES * reportCapacity +
+        DATAGRAM_ROW_BYTES * datagramCapacity,
     );
     this.datagrams = new DatagramColumns(memory, datagramCapacity);
     this.reports = new ReportColumns(memory, reportCapacity);
+    this.links = new LinkColumns(memory);
     this.report = memory.uint32(capacity);
     this.present = memory.uint32(capacity);
     this.origin = memory.uint8(capacity);
@@ -226,6 +281,7 @@ export class HopBatch {
   clear(): void {
     this.length = 0;
     this.reports.length = 0;
+    this.links.length = 0;
     this.datagrams.length = 0;
   }
 }

@@ -5,6 +5,7 @@ import { countsOf, lostBeforeUs } from './accounting.ts';
 import { REFUSALS, UNKNOWN_DIALECTS, WARNINGS } from './decode/reason.ts';
 import type { Diagnosis } from './diagnosis.ts';
 import type { IncidentBook } from './diagnose/incident.ts';
+import { DIALECTS } from './hop.ts';
 import { DROP_PLACES, type SingleCount } from './memory/counters.ts';
 import type { KeyTable } from './memory/key-table.ts';
 import type { MetricSource, Sample } from './metric.ts';
@@ -84,6 +85,8 @@ export function measure(
     hopscope_reports_duplicate_total: () => count('reportsDuplicate'),
     hopscope_reports_refused_total: () => byName(REFUSALS, 'reason', counts.reportsRefused, 1),
     hopscope_hops_total: () => count('hopsDecoded'),
+    hopscope_links_total: () => count('linksDecoded'),
+    hopscope_dialect_datagrams_total: () => byName(DIALECTS, 'dialect', counts.dialects),
     hopscope_decode_warnings_total: () => byName(WARNINGS, 'code', counts.warnings),
     hopscope_unknown_dialect_datagrams_total: () => byName(UNKNOWN_DIALECTS, 'dialect', counts.unknownDialects),
     hopscope_telemetry_of_telemetry_total: () => count('telemetryOfTelemetry'),
@@ -119,6 +122,7 @@ const TABLES: Record<string, (state: SharedState) => KeyTable> = {
   exporters: ({ exporters }) => exporters.keys,
   nodes: ({ nodes }) => nodes.keys,
   queues: ({ queues }) => queues.keys,
+  links: ({ links }) => links.keys,
   flows: ({ flows }) => flows.keys,
   tunnels: ({ flows }) => flows.tunnels,
 };

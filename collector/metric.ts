@@ -18,6 +18,7 @@ export interface Sample {
 }
 
 const QUEUE = ['node', 'interface', 'queue'] as const;
+const LINK = ['node', 'interface', 'direction'] as const;
 
 export const METRICS = [
   metric('fabric_hop_latency_seconds', 'histogram', 'Time that reported packets spent in the node.', QUEUE),
@@ -35,6 +36,12 @@ export const METRICS = [
   ),
   metric('fabric_node_hops_total', 'counter', 'Hops of the node that reports told of, by itself or by a sink.', ['node']),
   metric('fabric_node_last_report_timestamp_seconds', 'gauge', 'When the node last sent a report, Unix time.', ['node']),
+  metric('fabric_interface_bytes_total', 'counter', 'Octets through the interface, as its agent counts them.', LINK),
+  metric('fabric_interface_packets_total', 'counter', 'Packets through the interface, as its agent counts them.', LINK),
+  metric('fabric_interface_discards_total', 'counter', 'Packets discarded at the interface, as its agent counts them.', LINK),
+  metric('fabric_interface_errors_total', 'counter', 'Packets with errors at the interface, as its agent counts them.', LINK),
+  metric('fabric_interface_speed_bytes', 'gauge', 'Speed of the interface, octets per second.', ['node', 'interface']),
+  metric('fabric_interface_up', 'gauge', '0 while the agent says that the interface is down.', ['node', 'interface']),
   metric(
     'fabric_workload_excess_wait_seconds_total',
     'counter',
@@ -124,10 +131,17 @@ export const METRICS = [
   metric('hopscope_reports_duplicate_total', 'counter', 'Decoded reports of duplicate datagrams: not observed again.', []),
   metric('hopscope_reports_refused_total', 'counter', 'Reports refused within a good datagram, by reason code.', ['reason']),
   metric('hopscope_hops_total', 'counter', 'Hops decoded.', []),
-  metric('hopscope_decode_warnings_total', 'counter', 'Oddities that were decoded all the same, by code.', ['code']),
-  metric('hopscope_unknown_dialect_datagrams_total', 'counter', 'Datagrams of formats that are recognised but not built.', [
+  metric('hopscope_links_total', 'counter', 'Interfaces whose counters an agent told, each time.', []),
+  metric('hopscope_dialect_datagrams_total', 'counter', 'Decoded datagrams by what they speak; duplicates included.', [
     'dialect',
   ]),
+  metric('hopscope_decode_warnings_total', 'counter', 'Oddities that were decoded all the same, by code.', ['code']),
+  metric(
+    'hopscope_unknown_dialect_datagrams_total',
+    'counter',
+    'Datagrams of formats that are known, or not even that, and not decoded.',
+    ['dialect'],
+  ),
   metric('hopscope_telemetry_of_telemetry_total', 'counter', 'Reports about packets to the report port itself.', []),
   metric('hopscope_table_rows', 'gauge', 'Rows in use of a bounded table.', ['table']),
   metric('hopscope_table_capacity', 'gauge', 'Rows that a bounded table has.', ['table']),
@@ -186,6 +200,12 @@ export const WIDE = [
   'fabric_drop_reports_total',
   'fabric_node_hops_total',
   'fabric_node_last_report_timestamp_seconds',
+  'fabric_interface_bytes_total',
+  'fabric_interface_packets_total',
+  'fabric_interface_discards_total',
+  'fabric_interface_errors_total',
+  'fabric_interface_speed_bytes',
+  'fabric_interface_up',
   'fabric_workload_excess_wait_seconds_total',
   'fabric_workload_blame_seconds_total',
   'hopscope_clock_steps_total',

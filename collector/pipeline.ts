@@ -1,7 +1,7 @@
 // The packet path: datagrams in, the shared tables moved on. Runs on the ingest thread, or inline for replays and tests.
 //
 //   receive ─▶ admitted? in time? within its rate? ─▶ decode ─▶ sequence (duplicate? stop) ─▶ batch
-//   settle  ─▶ batch ─▶ clock ─▶ flow ─▶ queue ─▶ counts published
+//   settle  ─▶ batch ─▶ clock ─▶ flow ─▶ queue ─▶ link ─▶ counts published
 //
 // A batch holds what one system call brought, so that the cache misses of its reports overlap.
 // Rule: no allocation, no string, no promise, no exception per report. Time is handed in.
@@ -15,6 +15,7 @@ import { Count, DropPlace } from './memory/counters.ts';
 import { ExporterCount } from './observe/exporter.ts';
 import { clockStage } from './observe/clock.ts';
 import { flowStage } from './observe/flow.ts';
+import { linkStage } from './observe/link.ts';
 import { queueStage } from './observe/queue.ts';
 import { Arrival, sequenceStage } from './observe/sequence.ts';
 import type { SharedState } from './shared-state.ts';
@@ -27,6 +28,7 @@ const {
   datagramsReceived: COUNT_DATAGRAMS_RECEIVED,
   duplicates: COUNT_DUPLICATES,
   hopsDecoded: COUNT_HOPS_DECODED,
+  linksDecoded: COUNT_LINKS_DECODED,
   messagesReceived: COUNT_MESSAGES_RECEIVED,
   reportsDecoded: COUNT_REPORTS_DECODED,
   reportsDuplicate: COUNT_REPORTS_DUPLICATE,
@@ -87,18 +89,19 @@ export function pipelineOver(
 ): Pipeline {
   const { counters, exporters } = state;
   const { own } = counters;
-  const { values, datagramsDropped, datagramsRejected, reportsRefused, warnings: warningCounts, unknownDialects } = own;
+  const { values, datagramsDropped, datagramsRejected, reportsRefused, warnings: warningCounts, unknownDialects, dialects } = own;
   const { maxRatePerSource } = admission;
   const outcome = new DatagramOutcome();
   const batch = new HopBatch(MAX_HOPS_PER_DATAGRAM + FULL_HOPS, MAX_REPORTS_PER_DATAGRAM + FULL_REPORTS, FULL_REPORTS + 1);
-  const { datagrams, reports, arrivalNs } = batch;
-  const { sourceKey } = datagrams;
+  const { datagrams, reports, links, arrivalNs } = batch;
+  const { sourceKey, dialect } = datagrams;
   const { flowParts, flowKey, warnings } = reports;
   const decode = decoderOver(batch, outcome);
   const observeSequence = sequenceStage(state.sources, arrivalNs);
   const observeClock = clockStage(state.nodes, batch);
   const observeFlow = flowStage(state.flows, batch);
   const observeQueue = queueStage(state.queues, batch, state.memory.thresholds, state.arrivals, state.edges);
+  const observeLink = linkStage(state.links, batch);
   counters.resume();
 
   function receive(b: DataView, start: number, end: number, words: Uint32Array, port: number, waitedMs: number): void {
@@ -123,15 +126,16 @@ export function pipelineOver(
       exporters.count(exporter, EXPORTER_RATE_LIMITED, 1);
       return;
     }
-    const [hops, firstReport, datagram] = [batch.length, reports.length, datagrams.length];
+    const [hops, firstReport, link, datagram] = [batch.length, reports.length, links.length, datagrams.length];
     let arrival: number;
     try {
+      outcome.senderKey = source.key;
       decode(b, start, end, source.profile);
       arrival = outcome.hasHeader ? observeSequence(words, outcome) : Arrival.fresh;
     } catch (error) {
       // A bug of ours must not take the thread: the datagram is counted as dropped, its rows are gone.
       datagramsDropped[DROP_INTERNAL_ERROR]++;
-      takeBack(hops, firstReport, datagram);
+      takeBack(hops, firstReport, link, datagram);
       onFault(error);
       return;
     }
@@ -142,22 +146,30 @@ export function pipelineOver(
       onRejected(outcome, b, start, end);
       return;
     }
-    count(firstReport, hops, port);
+    count(firstReport, hops, link, port);
+    dialects[dialect[datagram]]++;
     exporters.count(exporter, EXPORTER_DECODED, 1);
     if (arrival === Arrival.duplicate) {
       values[COUNT_DUPLICATES]++;
       values[COUNT_REPORTS_DUPLICATE] += reports.length - firstReport;
       values[COUNT_DATAGRAMS_DECODED]++;
-      takeBack(hops, firstReport, datagram);
+      takeBack(hops, firstReport, link, datagram);
       return;
     }
-    sourceKey[datagram] = source.key;
-    if (reports.length >= FULL_REPORTS || batch.length >= FULL_HOPS || datagrams.length >= FULL_REPORTS) observe();
+    sourceKey[datagram] = outcome.agentKey === 0 ? source.key : outcome.agentKey;
+    if (
+      reports.length >= FULL_REPORTS ||
+      links.length >= FULL_REPORTS ||
+      batch.length >= FULL_HOPS ||
+      datagrams.length >= FULL_REPORTS
+    )
+      observe();
   }
 
-  function takeBack(hops: number, firstReport: number, datagram: number): void {
+  function takeBack(hops: number, firstReport: number, link: number, datagram: number): void {
     batch.length = hops;
     reports.length = firstReport;
+    links.length = link;
     datagrams.length = datagram;
   }
 
@@ -167,6 +179,7 @@ export function pipelineOver(
       observeClock();
       observeFlow();
       observeQueue();
+      if (links.length > 0) observeLink();
     } catch (error) {
       // The tables may be half moved on: nothing else is lost with this thread, and the next one says so by being there.
       datagramsDropped[DROP_INTERNAL_ERROR] += decoded;
@@ -179,10 +192,11 @@ export function pipelineOver(
   }
 
   /** Counts the newest datagram's reports, from row `firstReport` on. */
-  function count(firstReport: number, firstHop: number, port: number): void {
+  function count(firstReport: number, firstHop: number, firstLink: number, port: number): void {
     values[COUNT_REPORTS_FRAMED] += outcome.framedReports;
     values[COUNT_REPORTS_DECODED] += reports.length - firstReport;
     values[COUNT_HOPS_DECODED] += batch.length - firstHop;
+    values[COUNT_LINKS_DECODED] += links.length - firstLink;
     for (let i = 0; i < outcome.refusedReports; i++) reportsRefused[outcome.refusedCode[i]]++;
     for (let report = firstReport; report < reports.length; report++) {
       for (let bits = warnings[report]; bits !== 0; bits &= bits - 1) warningCounts[31 - Math.clz32(bits & -bits)]++;

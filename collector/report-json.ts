@@ -15,37 +15,73 @@ import {
   sourcePortOf,
   tunnelOf,
 } from './flow-key.ts';
-import { DIALECTS, HOP_ORIGINS, Present, ReportFlag, type HopBatch } from './hop.ts';
+import { DIALECTS, HOP_ORIGINS, LINK_COUNTERS, LinkCounter, LinkStatus, Present, ReportFlag, type HopBatch } from './hop.ts';
 
-/** All lines for one datagram in report order: decoded reports, refused reports, or one line for a rejected datagram. */
+/** Dialects whose header names the node. */
+const NAMES_NODE: ReadonlySet<string> = new Set(['report-v1.0', 'report-v2.0', 'host-int']);
+
+/**
+ * All lines for one datagram: decoded and refused reports in their order, then the counters of interfaces; or one line for a rejected
+ * datagram.
+ */
 export function reportLines(frame: number, source: string | null, batch: HopBatch, outcome: DatagramOutcome): object[] {
   if (outcome.rejected !== 0) {
     return [{ frame, rejected: REFUSALS[outcome.rejected], detail: rejectionDetail(outcome) }];
   }
   const lines: { report: number }[] = [];
-  for (let report = 0; report < batch.reports.length; report++) lines.push(reportLine(frame, source, batch, report));
+  for (let report = 0; report < batch.reports.length; report++) lines.push(reportLine(frame, source, batch, outcome, report));
   for (let i = 0; i < outcome.refusedReports; i++) {
     const rejected = REFUSALS[outcome.refusedCode[i]];
     const detail = `${REFUSAL_TEXT[rejected]}, report ${outcome.refusedIndex[i]} at octet ${outcome.refusedAt[i]}`;
     lines.push(Object.assign({ frame, report: outcome.refusedIndex[i] }, { rejected, detail }));
   }
-  return lines.sort((a, b) => a.report - b.report);
+  lines.sort((a, b) => a.report - b.report);
+  return [...lines, ...Array.from({ length: batch.links.length }, (_, link) => linkLine(frame, source, batch, outcome, link))];
 }
 
-/** What is wrong with a rejected datagram and where; names a dialect that is not built yet. */
+/** The counters of an interface; what its agent does not tell is null. */
+function linkLine(frame: number, source: string | null, batch: HopBatch, outcome: DatagramOutcome, row: number): object {
+  const { links, datagrams } = batch;
+  const told = (counter: number): number | null => {
+    const value = links.counters[row * LINK_COUNTERS + counter];
+    return value < 0 ? null : value;
+  };
+  const status = links.status[row];
+  const isKnown = status !== LinkStatus.unknown;
+  const { inOctets, inPackets, inDiscards, inErrors, outOctets, outPackets, outDiscards, outErrors } = LinkCounter;
+  return {
+    frame,
+    source,
+    ...agentOf(outcome),
+    dialect: DIALECTS[datagrams.dialect[links.datagram[row]]],
+    interfaceId: links.interfaceId[row],
+    speedBitsPerSecond: told(LinkCounter.speedBitsPerSecond),
+    adminUp: isKnown ? (status & LinkStatus.adminUp) !== 0 : null,
+    operationalUp: isKnown ? (status & LinkStatus.operationalUp) !== 0 : null,
+    receive: { octets: told(inOctets), packets: told(inPackets), discards: told(inDiscards), errors: told(inErrors) },
+    transmit: { octets: told(outOctets), packets: told(outPackets), discards: told(outDiscards), errors: told(outErrors) },
+  };
+}
+
+/** The agent of sFlow, whose datagrams may come from another address. */
+function agentOf({ agentKey, agentWords }: DatagramOutcome): { agent?: string } {
+  return agentKey === 0 ? {} : { agent: addressText(agentWords, 0) };
+}
+
+/** What is wrong with a rejected datagram and where; names a format that is not decoded. */
 export function rejectionDetail(outcome: DatagramOutcome): string {
   if (outcome.unknownDialect !== 0) {
     const name = UNKNOWN_DIALECTS[outcome.unknownDialect - 1];
     const what =
       name === 'unrecognised'
         ? `no known telemetry format (version nibble ${outcome.versionNibble})`
-        : `${name} is recognised but not decoded yet`;
+        : `${name} is recognised, and no telemetry that is decoded`;
     return `${what}, at octet 0`;
   }
   return `${REFUSAL_TEXT[REFUSALS[outcome.rejected]]}, at octet ${outcome.rejectedAt}`;
 }
 
-function reportLine(frame: number, source: string | null, batch: HopBatch, row: number) {
+function reportLine(frame: number, source: string | null, batch: HopBatch, outcome: DatagramOutcome, row: number) {
   const r = batch.reports;
   const flags = r.flags[row];
   const firstHop = r.firstHop[row];
@@ -62,15 +98,18 @@ function reportLine(frame: number, source: string | null, batch: HopBatch, row: 
     frame,
     report: r.indexInDatagram[row],
     source,
+    ...agentOf(outcome),
     dialect,
     hardwareId: d.hardwareId[datagram],
     sequenceNumber: d.sequenceNumber[datagram],
-    ...(dialect === 'report-v0.5' ? {} : { nodeId: d.nodeId[datagram] }),
+    ...(NAMES_NODE.has(dialect) ? { nodeId: d.nodeId[datagram] } : {}),
     dropped: (flags & ReportFlag.dropped) !== 0,
     congestedQueue: (flags & ReportFlag.congestedQueue) !== 0,
     trackedFlow: (flags & ReportFlag.trackedFlow) !== 0,
     ...(dialect === 'report-v2.0' ? { intermediate: (flags & ReportFlag.intermediate) !== 0 } : {}),
     dropReason,
+    ...(r.representedPackets[row] === 1 ? {} : { packets: r.representedPackets[row] }),
+    ...(r.vlanId[row] === 0 ? {} : { vlanId: r.vlanId[row] }),
     hops,
     flow: flowOf(batch, row),
     ...(r.outerParts[row] === 0 ? {} : { outer: outerOf(batch, row) }),

@@ -4,6 +4,7 @@
 
 import type { Diagnosis } from './diagnosis.ts';
 import { EVENT_KINDS } from './event.ts';
+import { LinkCounter } from './hop.ts';
 import type { KeyTable } from './memory/key-table.ts';
 import { LATENCY_BOUNDS_NS, LATENCY_BUCKETS } from './memory/histogram.ts';
 import { labelText, type SeriesPart, type Subject, type WideFamily, type WideName } from './metric.ts';
@@ -32,6 +33,10 @@ type AddRow = (place: Place, values: Float64Array) => void;
 
 const WHOLE: readonly SeriesPart[] = [{ suffix: '', labels: '' }];
 const SIZES: readonly SeriesPart[] = EVENT_KINDS.map((size) => ({ suffix: '', labels: `,size="${size}"` }));
+const DIRECTIONS: readonly SeriesPart[] = ['receive', 'transmit'].map((direction) => ({
+  suffix: '',
+  labels: `,direction="${direction}"`,
+}));
 const LATENCY: readonly SeriesPart[] = [
   ...LATENCY_BOUNDS_NS.map((ns) => ({ suffix: '_bucket', labels: `,le="${ns / 1e9}"` })),
   { suffix: '_bucket', labels: ',le="+Inf"' },
@@ -49,6 +54,12 @@ export function wideSeries(lanes: readonly Lane[], timeline: Timeline): () => Wi
       const scope = diagnosis.names.queueScope(row);
       return labelText({ node: scope.node, interface: scope.interface, queue: scope.queue });
     },
+  );
+  const links = new Subjects(
+    lanes,
+    ({ diagnosis }) => diagnosis.state.links.keys,
+    ({ diagnosis }) => diagnosis.names.linkRows(),
+    ({ diagnosis }, row) => labelText(diagnosis.names.linkScope(row)),
   );
   const nodes = new Subjects(
     lanes,
@@ -85,6 +96,16 @@ export function wideSeries(lanes: readonly Lane[], timeline: Timeline): () => Wi
       for (const place of (subject as Named).places) add(place, values);
     },
   });
+  const linkCounters = (name: WideName, inbound: number, outbound: number): WideFamily =>
+    family(
+      name,
+      links,
+      ({ lane, row }, values) => {
+        const { links: table } = lane.diagnosis.state;
+        [inbound, outbound].forEach((counter, i) => (values[i] += table.total(row, counter) ?? 0));
+      },
+      DIRECTIONS,
+    );
   const workloads = (name: WideName, read: 'excessWaitNs' | 'blameNs'): WideFamily => {
     const sums = new Map<string, number>();
     return {
@@ -147,6 +168,22 @@ export function wideSeries(lanes: readonly Lane[], timeline: Timeline): () => Wi
       nodes,
       sum(({ lane, row }) => lane.diagnosis.state.nodes.hops(row)),
     ),
+    linkCounters('fabric_interface_bytes_total', LinkCounter.inOctets, LinkCounter.outOctets),
+    linkCounters('fabric_interface_packets_total', LinkCounter.inPackets, LinkCounter.outPackets),
+    linkCounters('fabric_interface_discards_total', LinkCounter.inDiscards, LinkCounter.outDiscards),
+    linkCounters('fabric_interface_errors_total', LinkCounter.inErrors, LinkCounter.outErrors),
+    family(
+      'fabric_interface_speed_bytes',
+      links,
+      max(({ lane, row }) => (lane.diagnosis.state.links.total(row, LinkCounter.speedBitsPerSecond) ?? 0) / 8),
+      WHOLE,
+      true,
+    ),
+    family(
+      'fabric_interface_up',
+      links,
+      max(({ lane, row }) => (lane.diagnosis.state.links.isUp(row) === false ? 0 : 1)),
+    ),
     workloads('fabric_workload_excess_wait_seconds_total', 'excessWaitNs'),
     workloads('fabric_workload_blame_seconds_total', 'blameNs'),
     family(
@@ -175,7 +212,7 @@ export function wideSeries(lanes: readonly Lane[], timeline: Timeline): () => Wi
     ),
   ];
   return () => {
-    for (const subjects of [queues, nodes, sources]) subjects.refresh();
+    for (const subjects of [queues, links, nodes, sources]) subjects.refresh();
     return families;
   };
 }

@@ -4,6 +4,7 @@
 import type { Config } from './config.ts';
 import { REFUSALS, UNKNOWN_DIALECTS, WARNINGS } from './decode/reason.ts';
 import { EDGE_WIDTH } from './edge.ts';
+import { DIALECTS } from './hop.ts';
 import { Arena, measure } from './memory/arena.ts';
 import { ArrivalPool } from './memory/arrivals.ts';
 import { Counters } from './memory/counters.ts';
@@ -11,6 +12,7 @@ import { Ring } from './memory/ring.ts';
 import { NodeTable } from './observe/clock.ts';
 import { ExporterTable } from './observe/exporter.ts';
 import { FlowTable } from './observe/flow.ts';
+import { LinkTable } from './observe/link.ts';
 import { QueueTable, type QueueThresholds } from './observe/queue.ts';
 import { SequenceTable } from './observe/sequence.ts';
 
@@ -19,6 +21,8 @@ export interface Capacity {
   sources: number;
   nodes: number;
   queues: number;
+  /** Interfaces whose counters are told. */
+  links: number;
   flows: number;
   /** Arrival logs for queues that fill at the same time, and arrivals per log. */
   arrivalLogs: number;
@@ -89,6 +93,7 @@ export class SharedState {
   readonly arrivals: ArrivalPool;
   readonly edges: Ring;
   readonly queues: QueueTable;
+  readonly links: LinkTable;
 
   /** Builds the tables over memory that is there already: both threads must do it alike. */
   constructor(memory: SharedMemory) {
@@ -102,6 +107,7 @@ export class SharedState {
     this.arrivals = parts.arrivals;
     this.edges = parts.edges;
     this.queues = parts.queues;
+    this.links = parts.links;
   }
 
   /** New tables over new memory of the right size, all zero. */
@@ -117,6 +123,7 @@ function cut(arena: Arena, { capacity, thresholds, secret }: Omit<SharedMemory, 
     refusals: REFUSALS.length,
     warnings: WARNINGS.length,
     unknownDialects: UNKNOWN_DIALECTS.length,
+    dialects: DIALECTS.length,
   });
   const exporters = new ExporterTable(arena, capacity.sources, STRANGERS, secret);
   const sources = new SequenceTable(arena, capacity.sources, secret);
@@ -126,5 +133,6 @@ function cut(arena: Arena, { capacity, thresholds, secret }: Omit<SharedMemory, 
   const arrivals = new ArrivalPool(arena, capacity.arrivalLogs, capacity.arrivalsPerLog, capacity.queues + 1, patience);
   const edges = new Ring(arena, capacity.edges, EDGE_WIDTH);
   const queues = new QueueTable(arena, capacity.queues, secret, arrivals);
-  return { counters, exporters, sources, nodes, flows, arrivals, edges, queues };
+  const links = new LinkTable(arena, capacity.links, secret);
+  return { counters, exporters, sources, nodes, flows, arrivals, edges, queues, links };
 }

@@ -1,25 +1,37 @@
 // Which dialect a datagram speaks, and the one entry to all decoders.
-// Recognition is by bytes alone, and only where it is certain: the version nibble, then signatures of formats that stray in.
+// Recognition is by bytes alone, and only where it is certain: the version nibble, then the signatures of formats that have another one. A
+// profile narrows it down, and says what its source means where the bytes lie.
 // Rule: all or nothing per datagram. A rejected datagram leaves the batch as it was.
 
-import type { HopBatch } from '../hop.ts';
+import { DIALECTS, type HopBatch } from '../hop.ts';
 import { baselineOver } from './baseline.ts';
 import { Cursor, looksLikeEthernet } from './cursor.ts';
+import { HostInt, hostIntOver } from './host-int.ts';
 import { ifaOver } from './ifa.ts';
 import { InbandStack } from './inband-stack.ts';
 import { innerPacketOver } from './inner-packet.ts';
 import { intMdOver } from './int-md.ts';
 import { ioamOver } from './ioam.ts';
+import { ipfixOver } from './ipfix.ts';
 import type { DatagramOutcome, DialectDecoder } from './outcome.ts';
 import type { SourceProfile } from './profile.ts';
-import { Refusal, UNKNOWN_DIALECTS, type UnknownDialect } from './reason.ts';
+import { Refusal, UNKNOWN_DIALECTS, Warning } from './reason.ts';
 import { rowsOver } from './report-row.ts';
 import { reportV05Over } from './report-v05.ts';
 import { reportV10Over } from './report-v10.ts';
 import { reportV20Over } from './report-v20.ts';
+import { sflowOver } from './sflow.ts';
 import { tunnelsOver } from './tunnel.ts';
 
+/** Fixed header of Telemetry Report v0.5. */
 const V05_FIXED_BYTES = 12;
+const V05_FLAGS = 0x00e0_0000;
+const [V05, V10, V20, HOST_INT, IPFIX, SFLOW] = DIALECTS.map((_, dialect) => dialect);
+/** What `recognise` gives for a format that is known and not decoded: its index in UNKNOWN_DIALECTS, counted down from here. */
+const STRANGER = -1;
+const NETFLOW_V5 = STRANGER - UNKNOWN_DIALECTS.indexOf('netflow-v5');
+const NETFLOW_V9 = STRANGER - UNKNOWN_DIALECTS.indexOf('netflow-v9');
+const UNRECOGNISED = STRANGER - UNKNOWN_DIALECTS.indexOf('unrecognised');
 
 /**
  * The entry to all decoders, over the batch that they append to and the outcome that describes the rest. It never throws on any bytes;
@@ -31,19 +43,28 @@ const V05_FIXED_BYTES = 12;
 export function decoderOver(batch: HopBatch, outcome: DatagramOutcome): DialectDecoder {
   const stack = new InbandStack();
   const at = new Cursor();
+  const rows = rowsOver(batch, outcome);
   const readBaseline = baselineOver(batch);
   const int = intMdOver(batch, stack, readBaseline);
-  const { readIoamOptions } = ioamOver(batch, at, stack);
+  const { readIoamOptions, readIoamTrace } = ioamOver(batch, at, stack);
+  const tunnels = tunnelsOver(batch, at, stack, int);
   const decodeInnerPacket = innerPacketOver(batch, at, stack, {
     int,
-    tunnels: tunnelsOver(batch, at, stack, int),
+    tunnels,
     readIoamOptions,
     decodeIfa: ifaOver(batch, stack),
   });
-  const rows = rowsOver(batch, outcome);
-  const decodeReportV05 = reportV05Over(batch, outcome, stack, rows, decodeInnerPacket);
-  const decodeReportV10 = reportV10Over(batch, outcome, stack, rows, readBaseline, decodeInnerPacket);
   const decodeReportV20 = reportV20Over(batch, outcome, stack, rows, readBaseline, decodeInnerPacket);
+  /** By dialect. */
+  const decoders: readonly DialectDecoder[] = [
+    reportV05Over(batch, outcome, stack, rows, decodeInnerPacket),
+    reportV10Over(batch, outcome, stack, rows, readBaseline, decodeInnerPacket),
+    decodeReportV20,
+    hostIntOver(batch, outcome, stack, rows, decodeInnerPacket, int.decodeIntMd),
+    ipfixOver(batch, outcome, stack, rows, decodeInnerPacket, readIoamTrace),
+    sflowOver(batch, outcome, stack, rows, decodeInnerPacket),
+  ];
+  const { warnings } = batch.reports;
 
   return function decodeDatagram(b: DataView, start: number, end: number, profile: SourceProfile): void {
     outcome.reset();
@@ -52,41 +73,43 @@ export function decoderOver(batch: HopBatch, outcome: DatagramOutcome): DialectD
     outcome.versionNibble = version;
     const hops = batch.length;
     const reports = batch.reports.length;
+    const links = batch.links.length;
     const datagrams = batch.datagrams.length;
     batch.datagramFirstHop = hops;
-    if (version === 2) decodeReportV20(b, start, end, profile);
-    else if (version === 1) decodeReportV10(b, start, end, profile);
-    else {
-      const stranger = strangerAt(b, start, end);
-      if (stranger !== undefined) {
-        outcome.unknownDialect = 1 + UNKNOWN_DIALECTS.indexOf(stranger);
-        const isHostInt = stranger === 'host-int-drop' || stranger === 'host-int-latency';
-        return outcome.reject(isHostInt ? Refusal.nextProtocol : Refusal.version, 0);
-      }
-      decodeReportV05(b, start, end, profile);
+    let dialect = version === 2 ? V20 : version === 1 ? V10 : recogniseV0(b, start, end, version, profile);
+    const { reportVersion } = profile;
+    const isRelabelled = reportVersion >= 0 && dialect >= 0 && dialect <= V20 && dialect !== reportVersion;
+    if (isRelabelled) dialect = reportVersion;
+    if (dialect < 0) {
+      outcome.unknownDialect = 1 + STRANGER - dialect;
+      return outcome.reject(Refusal.version, 0);
     }
+    if (profile.dialects !== 0 && (profile.dialects & (1 << dialect)) === 0) return outcome.reject(Refusal.dialect, 0);
+    // The one that matters most is called by its name, so that V8 can inline it.
+    if (dialect === V20) decodeReportV20(b, start, end, profile);
+    else decoders[dialect](b, start, end, profile);
     if (outcome.rejected !== 0) {
       batch.length = hops;
       batch.reports.length = reports;
+      batch.links.length = links;
       batch.datagrams.length = datagrams;
-    }
+    } else if (isRelabelled && batch.reports.length > reports) warnings[reports] |= Warning.versionNibble;
   };
 }
 
-/** Name of the format at `start` when it is one that no decoder is built for; the version is neither 1 nor 2. Called with at least four octets. */
-function strangerAt(b: DataView, start: number, end: number): UnknownDialect | undefined {
-  const version = b.getUint8(start) >>> 4;
-  if (version !== 0) return 'unrecognised';
+/** Dialect of a datagram whose first nibble is neither 1 nor 2; below 0 for a stranger. Called with at least four octets. */
+function recogniseV0(b: DataView, start: number, end: number, version: number, profile: SourceProfile): number {
+  if (version !== 0) return UNRECOGNISED;
   // A v0.5 report without a node header shows its Ethernet frame 12 octets on: that settles it.
-  if (looksLikeEthernet(b, start + V05_FIXED_BYTES, end)) return undefined;
+  if (looksLikeEthernet(b, start + V05_FIXED_BYTES, end)) return V05;
   const word = b.getUint32(start);
-  if (word === 5 && end - start >= 8 && (b.getUint32(start + 4) === 1 || b.getUint32(start + 4) === 2)) return 'sflow-v5';
+  if (word === 5 && end - start >= 8 && (b.getUint32(start + 4) === 1 || b.getUint32(start + 4) === 2)) return SFLOW;
   const half = b.getUint16(start);
-  if (half === 5 && end - start >= 24) return 'netflow-v5';
-  if (half === 9 && end - start >= 20) return 'netflow-v9';
-  if (half === 10 && end - start >= 16 && b.getUint16(start + 2) === end - start) return 'ipfix';
+  if (half === 5 && end - start >= 24) return NETFLOW_V5;
+  if (half === 9 && end - start >= 20) return NETFLOW_V9;
+  if (half === 10 && end - start >= 16 && b.getUint16(start + 2) === end - start) return IPFIX;
   const nextProtocol = (word >>> 24) & 0x0f;
-  if (nextProtocol === 3) return 'host-int-drop';
-  if (nextProtocol === 4) return 'host-int-latency';
-  return undefined;
+  if (nextProtocol === HostInt.dropSummary || nextProtocol === HostInt.latency) return HOST_INT;
+  // A report about nothing (D, Q and F are 0) of a packet that shows no IP could be anything.
+  return nextProtocol === 0 && (word & V05_FLAGS) === 0 && (profile.dialects & (1 << V05)) === 0 ? UNRECOGNISED : V05;
 }

@@ -52,7 +52,7 @@ export interface InnerLayers {
 
 /** The decoder over a batch and over the cursor that its readers share; `stack` is where they describe what they found. */
 export function innerPacketOver(batch: HopBatch, at: Cursor, stack: InbandStack, layers: InnerLayers): DecodeInnerPacket {
-  const { flowParts, flowKey, ttl, dscp, ecn, ipIdentification, packetLengthBytes, tcpSequence } = batch.reports;
+  const { flowParts, flowKey, vlanId, ttl, dscp, ecn, ipIdentification, packetLengthBytes, tcpSequence } = batch.reports;
   const { outerParts, outerKey, outerDscp } = batch.reports;
   const { decodeIfa, readIoamOptions } = layers;
   const { decodeIntMd } = layers.int;
@@ -75,7 +75,7 @@ export function innerPacketOver(batch: HopBatch, at: Cursor, stack: InbandStack,
     for (let depth = 0; depth <= MAX_ENCAPSULATIONS && at.layer !== InnerType.none; depth++) {
       at.protocol = -1;
       if (depth === 1) keepOuter(row);
-      if (at.layer === InnerType.ethernet) readLink(b, end);
+      if (at.layer === InnerType.ethernet) readLink(b, end, row);
       if (at.layer === InnerType.ipv4) readIpv4(b, end, row);
       else if (at.layer === InnerType.ipv6) readIpv6(b, end, row);
       at.layer = InnerType.none;
@@ -93,13 +93,14 @@ export function innerPacketOver(batch: HopBatch, at: Cursor, stack: InbandStack,
     outerDscp[row] = dscp[row];
   }
 
-  function readLink(b: DataView, end: number): void {
+  function readLink(b: DataView, end: number, row: number): void {
     if (end - at.offset < 14) return at.truncate();
     let etherType = b.getUint16(at.offset + 12);
     at.offset += 14;
     for (let tags = 0; isVlanTag(etherType); tags++) {
       if (tags === MAX_VLAN_TAGS) return at.stop();
       if (end - at.offset < 4) return at.truncate();
+      if (tags === 0 && vlanId[row] === 0 && flowParts[row] === 0) vlanId[row] = b.getUint16(at.offset) & 0xfff;
       etherType = b.getUint16(at.offset + 2);
       at.offset += 4;
     }

@@ -19,6 +19,9 @@ const ORIGINS = [HopOrigin.intMdV21, HopOrigin.intMdV10, HopOrigin.intMdV10, Hop
 
 export const SHIM_TYPE_MD = 1;
 export const SHIM_TYPE_MX = 3;
+/** Intel Host-INT's own type in a v0.5 shim: a sequence number of the flow follows the stack. */
+const SHIM_TYPE_HOST_INT = 3;
+const HOST_INT_SEQUENCE_BYTES = 4;
 const SHIM_BYTES = 4;
 /** Metadata header of v2.x, and of v1.0 and v0.5. */
 const V21_HEADER_BYTES = 12;
@@ -56,7 +59,8 @@ export function intMdOver(batch: HopBatch, stack: InbandStack, readBaseline: Rea
   function decodeIntMd(b: DataView, o: number, end: number, report: number, profile: SourceProfile): number {
     stack.reset();
     if (end - o < SHIM_BYTES) return 0;
-    if (b.getUint8(o) === SHIM_TYPE_MD) return decodeOlder(b, o, end, report, profile);
+    const first = b.getUint8(o);
+    if (first === SHIM_TYPE_MD || first === SHIM_TYPE_HOST_INT) return decodeOlder(b, o, end, report, profile);
     const overwritten = (b.getUint8(o) >>> 2) & 3;
     const type = b.getUint8(o) >>> 4;
     if ((type !== SHIM_TYPE_MD && type !== SHIM_TYPE_MX) || overwritten > Overwritten.protocol) return 0;
@@ -150,20 +154,24 @@ export function intMdOver(batch: HopBatch, stack: InbandStack, readBaseline: Rea
     const hops = word & 0xff;
     if (instructions !== popcount16(bitmap)) return refuse(Warning.hopMl);
     const stackBytes = instructions * 4 * hops;
-    const tail = o + SHIM_BYTES + V10_HEADER_BYTES + stackBytes;
-    if (b.getUint8(o + 2) * 4 !== tail + V05_TAIL_BYTES - o) return refuse(Warning.intLength);
+    const isHostInt = b.getUint8(o) === SHIM_TYPE_HOST_INT;
+    const first = o + SHIM_BYTES + V10_HEADER_BYTES;
+    const tail = first + stackBytes + (isHostInt ? HOST_INT_SEQUENCE_BYTES : 0);
+    const next = o + b.getUint8(o + 2) * 4;
+    // Host-INT leaves the tail out of Length, and its sink takes it off.
+    if (next !== tail + V05_TAIL_BYTES && !(isHostInt && next === tail)) return refuse(Warning.intLength);
     stack.isInt = true;
     stack.layout = LAYOUT_V05;
     if ((word & 0x01000000) !== 0) stack.warnings |= Warning.intHopsMissing;
     stack.overwritten = Overwritten.nothing;
-    if (tail + V05_TAIL_BYTES <= end) {
+    if (next > tail && next <= end) {
       stack.overwritten = Overwritten.v05;
       stack.originalProtocol = b.getUint8(tail);
       stack.originalPort = b.getUint16(tail + 1);
       stack.originalDscp = b.getUint8(tail + 3) & 0x3f;
     }
-    const first = o + SHIM_BYTES + V10_HEADER_BYTES;
-    return readStack(b, first, end, hops, instructions * 4, bitmap, report, profile) + V05_TAIL_BYTES;
+    readStack(b, first, end, hops, instructions * 4, bitmap, report, profile);
+    return next;
   }
 
   function refuse(warning: number): 0 {

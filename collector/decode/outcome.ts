@@ -19,15 +19,24 @@ export class DatagramOutcome {
   rejectedAt = 0;
   /** First nibble of the datagram. */
   versionNibble = 0;
-  /** Index into UNKNOWN_DIALECTS plus one when the bytes are of a format that is not built; else 0. */
+  /** Index into UNKNOWN_DIALECTS plus one when the bytes are of a format that is not decoded; else 0. */
   unknownDialect = 0;
+
+  /** Stands for the sender's address; set before a datagram is decoded, and kept. Templates are told apart by it. */
+  senderKey = 0;
 
   /** True when the fixed header could be read, even if a report behind it was at fault: it used up a sequence number. */
   hasHeader = false;
   nodeId = 0;
+  /**
+   * Stands for the agent that a datagram names by its address, as an exporter's key does for the sender; 0 where none is named. The address
+   * itself is in `agentWords`, as the four words that all addresses are.
+   */
+  agentKey = 0;
+  readonly agentWords = new Uint32Array(4);
   hardwareId = 0;
   sequenceNumber = 0;
-  /** 22 (v2.0) or 32 (v0.5). */
+  /** 22 (report v2.0) or 32. */
   sequenceBits = 32;
 
   /** Reports that the datagram framed, refused ones included. */
@@ -43,6 +52,7 @@ export class DatagramOutcome {
     this.unknownDialect = 0;
     this.hasHeader = false;
     this.nodeId = 0;
+    this.agentKey = 0;
     this.hardwareId = 0;
     this.sequenceNumber = 0;
     this.framedReports = 0;

@@ -3,6 +3,10 @@
 
 /** How to read the reports of one source. */
 export interface SourceProfile {
+  /** Bit set of the dialects (index into DIALECTS) that the source may speak; 0: whatever is recognised. */
+  readonly dialects: number;
+  /** Index into DIALECTS of the Telemetry Report version that the source speaks whatever its version nibble says; -1: believe the nibble. */
+  readonly reportVersion: number;
   /** Nanoseconds per unit of timestamps and latencies. */
   readonly timestampUnitNs: number;
   /** Octets per unit of queue occupancy; 0 when the unit is not known (depth then comes from the wait). */
@@ -24,12 +28,16 @@ export interface SourceProfile {
   readonly ioamFractionsPerSecond: number;
   /** Octets of source-only metadata by Domain Specific ID of INT v2.x: their number is not on the wire (INT v2.1 section 5.8). */
   readonly intSourceOnlyBytes: ReadonlyMap<number, number>;
+  /** Elements of IPFIX records that are not registered, by their key (see ipfix-template): what they are good for, a FieldRole. */
+  readonly ipfixElements: ReadonlyMap<number, number>;
   /** Refuse what a tolerant reading would accept with a warning. */
   readonly strict: boolean;
 }
 
 /** Nanoseconds, occupancy unit and port rate unknown, INT announced by DSCP 0x17: raw values are left alone. */
 export const IDENTITY_PROFILE: SourceProfile = {
+  dialects: 0,
+  reportVersion: -1,
   timestampUnitNs: 1,
   occupancyUnitBytes: 0,
   portBytesPerNs: 0,
@@ -41,5 +49,6 @@ export const IDENTITY_PROFILE: SourceProfile = {
   ifaProtocol: 0,
   ioamFractionsPerSecond: 1e9,
   intSourceOnlyBytes: new Map(),
+  ipfixElements: new Map(),
   strict: false,
 };

@@ -14,6 +14,9 @@ export const REFUSALS = [
   'E_REPTYPE',
   'E_HDR_LENGTH',
   'E_MD_MISPLACED',
+  'E_HOST_INT_PACKET',
+  'E_TEMPLATE',
+  'E_DIALECT',
 ] as const;
 export type RefusalName = (typeof REFUSALS)[number];
 
@@ -29,6 +32,9 @@ export const Refusal = {
   reportType: 8,
   headerLength: 9,
   metadataMisplaced: 10,
+  hostIntPacket: 11,
+  template: 12,
+  dialect: 13,
 } as const;
 
 /** What each refusal means, for people; `where` is the octet offset within the datagram. */
@@ -43,6 +49,9 @@ export const REFUSAL_TEXT: Record<RefusalName, string> = {
   E_MD_SHORT: 'RepMdBits need more metadata than MD Length gives',
   E_REPTYPE: 'report type has no defined contents',
   E_MD_MISPLACED: 'a packet begins where the metadata should be, and none where the packet should be',
+  E_HOST_INT_PACKET: 'no IPv4 packet with the Host-INT shim stands behind the header',
+  E_TEMPLATE: 'the template of this data set has not been seen yet',
+  E_DIALECT: 'not one of the dialects that the profile of this source lists',
   E_HDR_LENGTH: 'header Length is below its minimum or beyond the datagram',
 };
 
@@ -102,16 +111,8 @@ export const Warning = {
   nodeIdCut: 1 << 23,
 } as const;
 
-/** Formats that arrive at report ports but are not telemetry reports that this decoder builds; counted by name. */
-export const UNKNOWN_DIALECTS = [
-  'sflow-v5',
-  'netflow-v5',
-  'netflow-v9',
-  'ipfix',
-  'host-int-drop',
-  'host-int-latency',
-  'unrecognised',
-] as const;
+/** Formats that arrive at report ports and are not telemetry that can be decoded; counted by name. */
+export const UNKNOWN_DIALECTS = ['netflow-v5', 'netflow-v9', 'unrecognised'] as const;
 export type UnknownDialect = (typeof UNKNOWN_DIALECTS)[number];
 
 /** Names of the warning bits that are set, in bit order. Allocates: for the edges only. */

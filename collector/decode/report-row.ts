@@ -18,14 +18,28 @@ export interface Rows {
   readonly appendDatagram: (dialect: number, profile: SourceProfile, timestampWrapNs: number) => void;
   /** Appends a report row to the newest datagram and returns its index. */
   readonly appendReport: (indexInDatagram: number, flags: number) => number;
+  /** Appends a row for the counters of an interface of the newest datagram's node and returns its index. */
+  readonly appendLink: (interfaceId: number) => number;
 }
 
 export function rowsOver(batch: HopBatch, outcome: DatagramOutcome): Rows {
-  const { datagrams, reports } = batch;
+  const { datagrams, reports, links } = batch;
   const { dialect, nodeId, hardwareId, sequenceNumber, reportCount } = datagrams;
   const { timestampWrapNs, occupancyUnitBytes, portBytesPerNs, emptyLatencyNs } = datagrams;
-  const { datagram, indexInDatagram, flags, warnings, firstHop, hopCount, flowParts, flowKey, outerParts, packetLengthBytes } =
-    reports;
+  const {
+    datagram,
+    indexInDatagram,
+    flags,
+    representedPackets,
+    vlanId,
+    warnings,
+    firstHop,
+    hopCount,
+    flowParts,
+    flowKey,
+    outerParts,
+    packetLengthBytes,
+  } = reports;
 
   function appendDatagram(dialectIndex: number, profile: SourceProfile, wrapNs: number): void {
     const row = datagrams.length++;
@@ -47,6 +61,8 @@ export function rowsOver(batch: HopBatch, outcome: DatagramOutcome): Rows {
     datagram[row] = datagramRow;
     indexInDatagram[row] = index;
     flags[row] = reportFlags;
+    representedPackets[row] = 1;
+    vlanId[row] = 0;
     warnings[row] = 0;
     firstHop[row] = batch.length;
     hopCount[row] = 0;
@@ -59,5 +75,12 @@ export function rowsOver(batch: HopBatch, outcome: DatagramOutcome): Rows {
     return row;
   }
 
-  return { appendDatagram, appendReport };
+  function appendLink(id: number): number {
+    const row = links.length++;
+    links.datagram[row] = datagrams.length - 1;
+    links.interfaceId[row] = id;
+    return row;
+  }
+
+  return { appendDatagram, appendReport, appendLink };
 }

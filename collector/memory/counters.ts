@@ -26,26 +26,33 @@ export const Count = {
   hopsDecoded: 8,
   /** Reports about packets to the report port itself: telemetry of telemetry. */
   telemetryOfTelemetry: 9,
+  /** Interfaces whose counters were told. */
+  linksDecoded: 10,
 } as const;
 export type SingleCount = keyof typeof Count;
 const SINGLES = Object.keys(Count).length;
 
-/** How many reasons, warnings and unknown dialects there are to count. */
+/** How many reasons, warnings and dialects, decoded and unknown, there are to count. */
 export interface CounterWidths {
   refusals: number;
   warnings: number;
   unknownDialects: number;
+  dialects: number;
 }
 
 /** One set of counts that belong together. */
 export class CounterSnapshot {
   declare readonly values: Float64Array;
-  /** By place, by reason code for whole datagrams and for single reports, by warning bit, by unknown dialect: views of `values`. */
+  /**
+   * By place, by reason code for whole datagrams and for single reports, by warning bit, by unknown dialect, by dialect of
+   * decoded datagrams: views of `values`.
+   */
   declare readonly datagramsDropped: Float64Array;
   declare readonly datagramsRejected: Float64Array;
   declare readonly reportsRefused: Float64Array;
   declare readonly warnings: Float64Array;
   declare readonly unknownDialects: Float64Array;
+  declare readonly dialects: Float64Array;
 
   constructor(widths: CounterWidths) {
     this.values = new Float64Array(lengthOf(widths));
@@ -56,6 +63,7 @@ export class CounterSnapshot {
     this.reportsRefused = next(widths.refusals);
     this.warnings = next(widths.warnings);
     this.unknownDialects = next(widths.unknownDialects);
+    this.dialects = next(widths.dialects);
   }
 
   /** Adds another set of the same widths. */
@@ -68,8 +76,8 @@ export class CounterSnapshot {
   }
 }
 
-function lengthOf({ refusals, warnings, unknownDialects }: CounterWidths): number {
-  return SINGLES + DROP_PLACES.length + 2 * refusals + warnings + unknownDialects;
+function lengthOf({ refusals, warnings, unknownDialects, dialects }: CounterWidths): number {
+  return SINGLES + DROP_PLACES.length + 2 * refusals + warnings + unknownDialects + dialects;
 }
 
 export class Counters {

@@ -97,13 +97,13 @@ export class NodeTable {
 }
 
 /**
- * The stage over a batch: fills `nodeTag` and `enqueueNodeNs` of every hop. Where a report carries no node id, `sourceKey` of its datagram
+ * The stage over a batch: fills `nodeTag` and `enqueueNodeNs` of every hop, and `nodeTag` of every interface. Where a report carries no node id, `sourceKey` of its datagram
  * stands for the node: exporters are told apart by address then.
  */
 export function clockStage(nodes: NodeTable, batch: HopBatch): () => void {
   const { keys } = nodes;
   const { words, doubles: n, wanted } = keys;
-  const { reports, datagrams, arrivalNs, present, nodeId, report: reportOf, nodeTag, enqueueNodeNs, hopLatencyNs } = batch;
+  const { reports, links, datagrams, arrivalNs, present, nodeId, report: reportOf, nodeTag, enqueueNodeNs, hopLatencyNs } = batch;
   const { ingressTimestampWords, egressTimestampWords } = batch;
   const { hopCount, datagram: datagramOf } = reports;
   const { nodeId: reporterNodeId, sourceKey, timestampWrapNs, reportCount } = datagrams;
@@ -129,6 +129,12 @@ export function clockStage(nodes: NodeTable, batch: HopBatch): () => void {
       nodeTag[hop] = rowTagOf(row, words[row * ROW_WORDS + KEY_WORDS]);
       n[row * ROW_DOUBLES + HOPS]++;
       enqueueNodeNs[hop] = nodeTime(hop, row * ROW_DOUBLES, timestampWrapNs[datagram], nowNs);
+    }
+    for (let link = 0; link < links.length; link++) {
+      const datagram = links.datagram[link];
+      const id = reporterNodeId[datagram];
+      const row = rowOf(id, id === 0 ? sourceKey[datagram] : 0, nowNs);
+      links.nodeTag[link] = row === 0 ? 0 : rowTagOf(row, words[row * ROW_WORDS + KEY_WORDS]);
     }
     for (let datagram = 0; datagram < datagrams.length; datagram++) {
       // A node all of whose reports were refused is as good as silent.

@@ -4,7 +4,7 @@ import { createSocket } from 'node:dgram';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { randomStream } from '../../p4-int/fabric/random.ts';
 import { startTestCollector, metricOf, type TestCollector } from '../support/collector.ts';
-import { SFLOW, vectorBytes } from '../support/fixtures.ts';
+import { NETFLOW, vectorBytes } from '../support/fixtures.ts';
 import { until } from '../support/processes.ts';
 
 let collector: TestCollector;
@@ -21,7 +21,7 @@ function good(nodeId: number, sequence: number): Buffer {
   return bytes;
 }
 
-const BAD = [...['bad-version', 'bad-group-header-short', 'bad-report-overrun'].map(vectorBytes), SFLOW];
+const BAD = [...['bad-version', 'bad-group-header-short', 'bad-report-overrun'].map(vectorBytes), NETFLOW];
 
 it(
   'sent + duplicated = received + kernel drops + lost before us; received = decoded + rejected + dropped; reports too',
@@ -73,7 +73,7 @@ it(
       if (fate > 0.2 && fate < 0.25) {
         truth.bad++;
         const bytes = BAD[truth.bad % BAD.length];
-        if (bytes === SFLOW) truth.strange++;
+        if (bytes === NETFLOW) truth.strange++;
         await send(bytes);
       }
       // Paced: this test is about counting, not about the kernel's buffer.
@@ -103,7 +103,7 @@ it(
     expect(rejected).toBe(truth.bad);
     expect(decoded).toBe(truth.sent + truth.duplicated - truth.lostBeforeUs);
     expect(m('hopscope_datagrams_duplicate_total')).toBe(truth.duplicated);
-    expect(m('hopscope_unknown_dialect_datagrams_total{dialect="sflow-v5"}')).toBe(truth.strange);
+    expect(m('hopscope_unknown_dialect_datagrams_total{dialect="netflow-v5"}')).toBe(truth.strange);
     // What never came is exactly what the sequence says.
     expect(metricOf(text, 'hopscope_reports_lost_total{node="7",hardware_id="0"}')).toBe(truth.lostBeforeUs);
     // And the reports within good datagrams.

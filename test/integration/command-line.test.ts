@@ -11,7 +11,7 @@ import { Outbox } from '../../collector/store/outbox.ts';
 import { noisyBackup } from '../../p4-int/fabric/scenario.ts';
 import { scenarioSettings } from '../support/collector.ts';
 import { fabricDatagrams, pcapOf } from '../support/fabric-datagrams.ts';
-import { capturePath, SFLOW, vectorBytes } from '../support/fixtures.ts';
+import { capturePath, NETFLOW, vectorBytes } from '../support/fixtures.ts';
 import { start, until } from '../support/processes.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -37,7 +37,7 @@ function file(name: string, content: string | Buffer): string {
   return path;
 }
 
-const strange = file('strange.pcap', pcapOf([{ atNs: 0, node: 0, bytes: SFLOW }]));
+const strange = file('strange.pcap', pcapOf([{ atNs: 0, node: 0, bytes: NETFLOW }]));
 
 describe('decode', () => {
   it('prints the documented line, one per report, and nothing else on standard output', () => {
@@ -64,13 +64,13 @@ describe('decode', () => {
     expect([code, err]).toEqual([1, 'hopscope: line 5 is no whole number of octets in hexadecimal, and was passed over.\n']);
   });
 
-  it('names a dialect that is not built', () => {
+  it('names a format that is not decoded', () => {
     const { code, out } = run('decode', strange);
     expect(code).toBe(0);
     expect(JSON.parse(out.split('\n')[0])).toEqual({
       frame: 0,
       rejected: 'E_VERSION',
-      detail: 'sflow-v5 is recognised but not decoded yet, at octet 0',
+      detail: 'netflow-v5 is recognised, and no telemetry that is decoded, at octet 0',
     });
   });
 
@@ -105,8 +105,8 @@ describe('replay', () => {
     expect(err).toMatch(/^hopscope: \d+ frames, \d+ datagrams, \d+ reports decoded, 0 datagrams rejected\n$/);
   });
 
-  it('says that a dialect is not built', () => {
-    expect(run('replay', strange).err).toContain('of a dialect that is not built yet');
+  it('says that a format is not decoded', () => {
+    expect(run('replay', strange).err).toContain('of no dialect that is decoded');
   });
 
   it('a capture that breaks off: what is whole is processed, the rest is said, exit code 1', () => {

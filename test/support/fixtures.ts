@@ -13,8 +13,8 @@ export function captureExpectation(name: string): any[] {
   return JSON.parse(readFileSync(join(FOLDER, 'captures', `${name}.json`), 'utf8'));
 }
 
-/** An sFlow datagram: a format that is recognised and not decoded. */
-export const SFLOW = Buffer.from('00000005000000010a000001000000000000000100000000', 'hex');
+/** A NetFlow v5 header: a format that is recognised and not decoded. */
+export const NETFLOW = Buffer.from('00050001000000010a000001000000000000000100000000', 'hex');
 
 export interface Vector {
   name: string;

@@ -2,8 +2,9 @@
 // installing anything. Where neither is possible the tests that need them are skipped by name; under CI=true that is a failure.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { CACHE, unpacked } from './debian.ts';
 
 /** Paths of programs; an absent one could not be had. */
 export interface Servers {
@@ -15,8 +16,6 @@ export interface Servers {
   /** Folder of an unpacked docker-compose (version 1, Python), to be run with Debian's Python. */
   compose?: string;
 }
-
-const CACHE = join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'hopscope', 'debian');
 
 const COMPOSE_PACKAGES = [
   'docker-compose',
@@ -82,38 +81,4 @@ function relocated(program: string | undefined): string | undefined {
     writeFileSync(path, bytes, { mode: 0o755 });
   }
   return path;
-}
-
-/** Root of the unpacked packages, downloaded once and kept; undefined where Debian's tools or archive are not to be had. */
-function unpacked(packages: string[]): string | undefined {
-  const root = join(CACHE, packages[0]);
-  if (existsSync(root)) return root;
-  mkdirSync(CACHE, { recursive: true });
-  const work = mkdtempSync(join(CACHE, 'work-'));
-  const apt = (args: string[]): void => {
-    execFileSync('apt-get', ['-q', '-o', 'APT::Sandbox::User=', ...args], { cwd: work, stdio: 'pipe', timeout: 300_000 });
-  };
-  try {
-    try {
-      apt(['download', ...packages]);
-    } catch {
-      // The machine's package lists are missing or old: fetch lists of our own, which needs no root.
-      const own = join(work, 'apt');
-      mkdirSync(join(own, 'lists', 'partial'), { recursive: true });
-      mkdirSync(join(own, 'cache', 'archives', 'partial'), { recursive: true });
-      const where = ['-o', `Dir::State::lists=${own}/lists`, '-o', `Dir::Cache=${own}/cache`];
-      apt([...where, 'update']);
-      apt([...where, 'download', ...packages]);
-    }
-    const target = join(work, 'root');
-    for (const name of readdirSync(work).filter((entry) => entry.endsWith('.deb'))) {
-      execFileSync('dpkg', ['-x', join(work, name), target], { stdio: 'pipe' });
-    }
-    renameSync(target, root);
-    return root;
-  } catch {
-    return undefined;
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
 }
