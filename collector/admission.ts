@@ -7,8 +7,7 @@ import type { Config } from './config.ts';
 import { IDENTITY_PROFILE, type SourceProfile } from './decode/profile.ts';
 import type { ExporterTable } from './observe/exporter.ts';
 
-type IngestConfig = Pick<Config['ingest'], 'sources' | 'allow' | 'maxRatePerSource'>;
-type SourceConfig = Config['ingest']['sources'][number];
+type IngestConfig = Pick<Config['ingest'], 'port' | 'sources' | 'allow' | 'maxRatePerSource'>;
 
 /** An exporter as the packet path knows it. */
 export interface Source {
@@ -38,7 +37,8 @@ export class Admission {
   readonly maxRatePerSource: number;
   readonly #exporters: ExporterTable;
   readonly #allowed: AddressSet;
-  readonly #rules: { addresses: AddressSet; profile: SourceProfile }[];
+  /** Of this port: the first that matches wins. */
+  readonly #rules: { addresses: AddressSet | undefined; profile: SourceProfile }[];
   /** By row of the exporter table. */
   readonly #known: (Source | undefined)[] = [];
   #last: Source | undefined;
@@ -47,7 +47,9 @@ export class Admission {
     this.#exporters = exporters;
     this.maxRatePerSource = config.maxRatePerSource ?? Infinity;
     this.#allowed = new AddressSet(config.allow);
-    this.#rules = config.sources.map((entry) => ({ addresses: new AddressSet(entry.addresses), profile: profileOf(entry) }));
+    this.#rules = config.sources
+      .filter((rule) => rule.port === undefined || rule.port === config.port)
+      .map(({ addresses, profile }) => ({ addresses: addresses && new AddressSet(addresses), profile }));
   }
 
   /**
@@ -68,7 +70,8 @@ export class Admission {
     const known = row === 0 || keys.isNew ? undefined : this.#known[row];
     if (known !== undefined) return (this.#last = known);
     const own = words.slice();
-    const profile = this.#rules.find((rule) => rule.addresses.has(own, 0))?.profile ?? IDENTITY_PROFILE;
+    const rule = this.#rules.find(({ addresses }) => addresses?.has(own, 0) ?? true);
+    const profile = rule?.profile ?? IDENTITY_PROFILE;
     const source: Source = { row, words: own, key: sourceKeyOf(own, 0), profile };
     this.#known[row] = source;
     return (this.#last = source);
@@ -84,17 +87,4 @@ export class Admission {
 
 function isSame(a: Uint32Array, b: Uint32Array): boolean {
   return a[3] === b[3] && a[2] === b[2] && a[1] === b[1] && a[0] === b[0];
-}
-
-function profileOf(entry: SourceConfig): SourceProfile {
-  return {
-    ...IDENTITY_PROFILE,
-    timestampUnitNs: entry.timestampUnit === 'us' ? 1000 : 1,
-    occupancyUnitBytes: entry.occupancyUnit === 'unknown' ? 0 : entry.occupancyUnit === 'bytes' ? 1 : entry.occupancyUnitBytes!,
-    portBytesPerNs: entry.portRate ?? 0,
-    emptyLatencyNs: entry.emptyLatency ?? Infinity,
-    intDscp: entry.intDscp,
-    intUdpPort: entry.intUdpPort,
-    strict: entry.strict,
-  };
 }

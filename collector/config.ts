@@ -3,27 +3,10 @@
 
 import { readFileSync } from 'node:fs';
 import ipaddr from 'ipaddr.js';
-import { parseDocument, type Document } from 'yaml';
 import { z } from 'zod';
-
-const isAddress = (text: string): boolean => ipaddr.isValid(text);
-const isCidr = (text: string): boolean => isAddress(text) || ipaddr.isValidCIDR(text);
-
-/** Text of a form: one sentence for a wrong type and for a wrong content. */
-const textOf = (form: string, isRight: (text: string) => boolean) =>
-  z.string(`must be ${form}`).refine(isRight, `must be ${form}`);
-
-const address = textOf('an IPv4 or IPv6 address, like 127.0.0.1', isAddress);
-const cidr = textOf('an address or a CIDR, like 10.244.1.17 or 10.244.0.0/16', isCidr);
-const port = z.number().int().min(0).max(65_535);
-const isHttpUrl = (text: string): boolean => /^https?:\/\/[^@]+$/.test(text) && URL.canParse(text);
-const httpUrl = textOf('a URL that begins with http:// or https://, without credentials in it', isHttpUrl);
-const isDuration = (text: string): boolean => /^\d+(\.\d+)?(ns|us|ms|s|m|h)$/.test(text);
-const duration = textOf('a number with a unit, like 50us, 10ms or 60s', isDuration).transform(nanosecondsOf);
-const isBitRate = (text: string): boolean => /^\d+(\.\d+)?[MG]$/.test(text);
-const bitRate = textOf('a rate in bits per second, like 10G or 400M', isBitRate).transform(
-  (text) => (Number(text.slice(0, -1)) * (text.endsWith('G') ? 1e9 : 1e6)) / 8 / 1e9,
-);
+import { address, cidr, ConfigError, duration, formOf, httpUrl, isAddress, plainOf, port, problemsOf } from './config-form.ts';
+import { IDENTITY_PROFILE, type SourceProfile } from './decode/profile.ts';
+import { ProfileBook, profileShape, settingsProblems, sourceProfileOf, type ProfileSettings } from './profile-file.ts';
 
 /** Where a secret lies: exactly one of an environment variable or a file. */
 const secret = z
@@ -33,20 +16,20 @@ type SecretReference = z.output<typeof secret>;
 
 const source = z
   .strictObject({
-    addresses: z.array(cidr).min(1),
-    timestampUnit: z.enum(['ns', 'us']).default('ns'),
-    occupancyUnit: z.enum(['bytes', 'cells', 'packets', 'unknown']).default('unknown'),
-    occupancyUnitBytes: z.number().positive().optional(),
-    portRate: bitRate.optional(),
-    emptyLatency: duration.optional(),
-    intDscp: z.number().int().min(0).max(63).default(0x17),
-    intUdpPort: port.default(0),
-    strict: z.boolean().default(false),
+    /** Everybody's datagrams to `port` when there are none. */
+    addresses: z.array(cidr).min(1).optional(),
+    port: port.min(1).optional(),
+    profile: z.string().min(1).optional(),
+    ...profileShape,
   })
-  .refine((s) => s.occupancyUnitBytes !== undefined || (s.occupancyUnit !== 'cells' && s.occupancyUnit !== 'packets'), {
-    path: ['occupancyUnitBytes'],
-    message: 'must say how many octets one of the cells or packets has, like 80',
-  });
+  .refine((s) => s.addresses !== undefined || s.port !== undefined, 'must have addresses, a port, or both');
+
+/** Whose datagrams a profile is for, the first that matches wins: from these addresses (undefined: any), to this port (undefined: any). */
+export interface SourceRule {
+  readonly addresses: readonly string[] | undefined;
+  readonly port: number | undefined;
+  readonly profile: SourceProfile;
+}
 
 const schema = z.strictObject({
   ingest: z
@@ -70,6 +53,8 @@ const schema = z.strictObject({
       /** Datagrams per second and sender. */
       maxRatePerSource: z.number().int().positive().optional(),
       sources: z.array(source).default([]),
+      /** Folder with profiles of the user's own. */
+      profiles: z.string().min(1).optional(),
     })
     .prefault({}),
   nodes: z
@@ -161,28 +146,40 @@ const schema = z.strictObject({
     .prefault({}),
 });
 
-export type Config = Readonly<z.output<typeof schema>>;
-
-/** The configuration cannot be used; `problems` holds one plain sentence each, beginning with its path. */
-export class ConfigError extends Error {
-  readonly problems: readonly string[];
-  constructor(problems: readonly string[]) {
-    super(`the configuration has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n  ${problems.join('\n  ')}`);
-    this.problems = problems;
-  }
-}
+type Parsed = z.output<typeof schema>;
+export type Config = Readonly<
+  Omit<Parsed, 'ingest'> & { ingest: Omit<Parsed['ingest'], 'sources'> & { sources: readonly SourceRule[] } }
+>;
 
 /** Parses and checks YAML text (or nothing, for the defaults). Throws ConfigError with every problem. */
 export function parseConfig(text: string, origin = 'configuration'): Config {
-  const document = parseDocument(text, { prettyErrors: true });
-  if (document.errors.length > 0) {
-    throw new ConfigError(document.errors.map((error) => `${origin}: ${error.message.split('\n')[0].replace(/:$/, '')}`));
-  }
-  const raw = withoutEmpty(plainOf(document, origin) ?? {});
+  const raw = withoutEmpty(plainOf(text, origin) ?? {});
   const result = schema.safeParse(raw, { error: formOf });
   const problems = [...(result.error?.issues.flatMap((issue) => problemsOf(issue)) ?? []), ...crossCheck(raw)];
+  const sources = result.success ? sourceRules(result.data.ingest, problems) : [];
   if (!result.success || problems.length > 0) throw new ConfigError(problems);
-  return Object.freeze(result.data);
+  return Object.freeze({ ...result.data, ingest: { ...result.data.ingest, sources } });
+}
+
+/** Entries of ingest.sources with the profiles that they name; what is wrong with them goes to `problems`. */
+function sourceRules(ingest: Parsed['ingest'], problems: string[]): SourceRule[] {
+  if (ingest.sources.length === 0 && ingest.profiles === undefined) return [];
+  let book: ProfileBook;
+  try {
+    book = ProfileBook.load(ingest.profiles);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    problems.push(...error.problems);
+    return [];
+  }
+  return ingest.sources.map(({ addresses, port: to, profile: name, ...own }, i) => {
+    const base = name === undefined ? {} : book.settings(name);
+    if (base === undefined) problems.push(`ingest.sources[${i}].profile: must be one of ${book.names.join(', ')}`);
+    const settings: ProfileSettings = { ...base, ...own };
+    const wrong = settingsProblems(settings).map(({ setting, problem }) => `ingest.sources[${i}].${setting}: ${problem}`);
+    problems.push(...wrong);
+    return { addresses, port: to, profile: wrong.length === 0 ? sourceProfileOf(settings) : IDENTITY_PROFILE };
+  });
 }
 
 /** A section whose contents are all commented out is as good as one that is not there. */
@@ -191,13 +188,10 @@ function withoutEmpty(raw: unknown): unknown {
   return Object.fromEntries(Object.entries(raw as object).filter(([, value]) => value !== null));
 }
 
-/** The document as plain values. Throws ConfigError for what only shows now, like an alias to nothing. */
-function plainOf(document: Document.Parsed, origin: string): unknown {
-  try {
-    return document.toJS();
-  } catch (error) {
-    throw new ConfigError([`${origin}: ${(error as Error).message.split('\n')[0]}`]);
-  }
+/** Ports beside `port` that a source is bound to: each is listened on as well. */
+export function otherPorts(ingest: Config['ingest']): number[] {
+  const ports = ingest.sources.flatMap((rule) => rule.port ?? []);
+  return [...new Set(ports)].filter((to) => to !== ingest.port);
 }
 
 /** Reads the file at `path`. Throws ConfigError when it cannot be read or used. */
@@ -272,44 +266,4 @@ function crossCheck(raw: unknown): string[] {
     problems.push('webhooks: must have at least one entry when remediation.mode is webhook');
   }
   return problems;
-}
-
-function problemsOf(issue: z.core.$ZodIssue): string[] {
-  const path = issue.path
-    .map((part, i) => (typeof part === 'number' ? `[${part}]` : i === 0 ? String(part) : `.${String(part)}`))
-    .join('');
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => `${path === '' ? key : `${path}.${key}`}: is not a known setting`);
-  }
-  return [`${path === '' ? 'configuration' : path}: ${issue.message}`];
-}
-
-/** The accepted form, for problems that have no sentence of their own. */
-function formOf(issue: z.core.$ZodRawIssue): string | undefined {
-  if (issue.code === 'invalid_type') {
-    const form = FORM_OF[issue.expected] ?? issue.expected;
-    return issue.input === undefined ? `must be given: ${form}` : `must be ${form}`;
-  }
-  if (issue.code === 'invalid_key') return 'must have a number as its key, like "1"';
-  if (issue.code === 'too_big') return `must be at most ${issue.maximum}${SIZE_OF[issue.origin] ?? ''}`;
-  if (issue.code === 'invalid_value') return `must be one of ${issue.values.join(', ')}`;
-  if (issue.code !== 'too_small') return undefined;
-  return `must be ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${SIZE_OF[issue.origin] ?? ''}`;
-}
-
-const FORM_OF: Record<string, string> = {
-  array: 'a list, like [one, two]',
-  object: 'settings with names, like { name: value }',
-  record: 'settings with names, like { name: value }',
-  number: 'a number',
-  int: 'a whole number',
-  string: 'text',
-  boolean: 'true or false',
-};
-const SIZE_OF: Record<string, string> = { array: ' in number', string: ' characters long' };
-
-function nanosecondsOf(text: string): number {
-  const unit = /[a-z]+$/.exec(text)![0];
-  const factor = { ns: 1, us: 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9 }[unit]!;
-  return Number(text.slice(0, -unit.length)) * factor;
 }

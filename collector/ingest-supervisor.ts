@@ -18,8 +18,10 @@ export interface IngestLog {
 
 /** What the threads are started with. */
 export interface IngestParts {
-  /** The tables of each thread. */
+  /** The tables of each thread on `ingest.port`. */
   memories: readonly SharedMemory[];
+  /** Further ports, each with the tables of the one thread that listens on it. */
+  others?: readonly { port: number; memory: SharedMemory }[];
   ingest: Config['ingest'];
   epochUnixMs: number;
 }
@@ -54,28 +56,43 @@ export class IngestSupervisor {
 
   /** Binds and starts all threads. Rejects with a plain sentence when they cannot listen. */
   static async start(parts: IngestParts, log: IngestLog, file = THREAD): Promise<IngestSupervisor> {
-    const { ingest, memories, epochUnixMs } = parts;
-    let sockets: UdpSocket[] = [];
-    let threads: IngestThread[] = [];
+    const { ingest, memories, others = [], epochUnixMs } = parts;
+    const groups = [{ port: ingest.port, memories }, ...others.map(({ port, memory }) => ({ port, memories: [memory] }))];
+    const sockets: UdpSocket[] = [];
+    const threads: IngestThread[] = [];
+    let isPortable = false;
+    let at = ingest.port;
     try {
-      sockets = await UdpSocket.open(ingest, memories.length, memories.length * ingest.processes).catch((error: unknown) => {
-        log.notice(
-          `receiving the portable way, on one thread and at several times the processor time (${unlessMissing(error as NodeJS.ErrnoException)})`,
-        );
-        return [];
-      });
-      // The portable way has one socket, and so one thread.
-      const used = sockets.length === 0 ? memories.slice(0, 1) : memories;
-      threads = used.map((memory, i) => {
-        const port = sockets[0]?.port ?? ingest.port;
-        return new IngestThread({ memory, ingest: { ...ingest, port }, fd: sockets[i]?.fd, epochUnixMs }, log, file);
-      });
-      await Promise.all(threads.map((thread) => thread.launch()));
+      for (const group of groups) {
+        at = group.port;
+        const options = { ...ingest, port: at };
+        let own: UdpSocket[] = [];
+        if (!isPortable) {
+          own = await UdpSocket.open(options, group.memories.length, group.memories.length * ingest.processes).catch(
+            (error: unknown) => {
+              log.notice(
+                `receiving the portable way, on one thread and at several times the processor time (${unlessMissing(error as NodeJS.ErrnoException)})`,
+              );
+              isPortable = true;
+              return [];
+            },
+          );
+        }
+        sockets.push(...own);
+        // The portable way has one socket for a port, and so one thread.
+        const used = isPortable ? group.memories.slice(0, 1) : group.memories;
+        const started = used.map((memory, i) => {
+          const port = own[0]?.port ?? at;
+          return new IngestThread({ memory, ingest: { ...ingest, port }, fd: own[i]?.fd, epochUnixMs }, log, file);
+        });
+        threads.push(...started);
+        await Promise.all(started.map((thread) => thread.launch()));
+      }
       return new IngestSupervisor(threads, sockets);
     } catch (error) {
       await Promise.all(threads.map((thread) => thread.stop()));
       for (const socket of sockets) socket.close();
-      throw new Error(reasonOf(error as NodeJS.ErrnoException, ingest), { cause: error });
+      throw new Error(reasonOf(error as NodeJS.ErrnoException, ingest.address, at), { cause: error });
     }
   }
 
@@ -97,12 +114,18 @@ export class IngestSupervisor {
 
   /** Datagrams that the kernel dropped because a buffer was full. */
   kernelDrops(): number {
-    return this.#sockets.length > 0 ? this.#drops.read() : (kernelDropsAt(this.port) ?? 0);
+    if (this.#sockets.length > 0) return this.#drops.read();
+    return this.#threads.reduce((sum, { port }) => sum + (kernelDropsAt(port) ?? 0), 0);
   }
 
-  /** Threads that receive: one where the fast way is missing. */
-  get threads(): number {
-    return this.#threads.length;
+  /** Whether a thread receives for these tables: the portable way has but one for each port. */
+  uses(memory: SharedMemory): boolean {
+    return this.#threads.some((thread) => thread.memory === memory);
+  }
+
+  /** Ports that are listened on, `port` first. */
+  get ports(): number[] {
+    return [...new Set(this.#threads.map(({ port }) => port))];
   }
 
   /** Octets that wait in the fullest of the kernel's buffers, its own bookkeeping included; undefined where it cannot be asked. */
@@ -131,6 +154,10 @@ class IngestThread {
     this.#data = data;
     this.#log = log;
     this.#file = file;
+  }
+
+  get memory(): SharedMemory {
+    return this.#data.memory;
   }
 
   async stop(): Promise<void> {
@@ -202,12 +229,12 @@ function unlessMissing(error: NodeJS.ErrnoException): string {
   return error.code === 'ERR_MODULE_NOT_FOUND' ? 'the package koffi is not installed' : error.message.split('\n')[0];
 }
 
-function reasonOf(error: NodeJS.ErrnoException, ingest: Config['ingest']): string {
-  const where = `UDP ${ingest.address} port ${ingest.port}`;
+function reasonOf(error: NodeJS.ErrnoException, address: string, port: number): string {
+  const where = `UDP ${address} port ${port}`;
   const reasons: Record<string, string> = {
-    EADDRINUSE: `${where} is taken by another process; choose another ingest.port or stop that process`,
+    EADDRINUSE: `${where} is taken by another process; choose another port or stop that process`,
     EADDRNOTAVAIL: `${where}: this machine has no such address; set ingest.address to one that it has`,
-    EACCES: `${where}: not permitted; choose an ingest.port above 1023`,
+    EACCES: `${where}: not permitted; choose a port above 1023`,
   };
   return reasons[error.code ?? ''] ?? `${where}: ${error.message}`;
 }

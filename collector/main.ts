@@ -6,7 +6,7 @@ import { WebhookDelivery } from '../alerts/remediation/delivery.ts';
 import { planFor } from '../alerts/remediation/plan.ts';
 import { Remediation } from '../alerts/remediation/remediation.ts';
 import { renderPage } from '../dashboards/live/page.ts';
-import { readSecrets, type Config } from './config.ts';
+import { otherPorts, readSecrets, type Config } from './config.ts';
 import { accountingOf, countsOf } from './accounting.ts';
 import { Diagnosis, incidentBookOf } from './diagnosis.ts';
 import type { IncidentBook } from './diagnose/incident.ts';
@@ -68,7 +68,8 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
     const timeline = new Timeline(Date.now());
     const nowNs = (): number => (performance.timeOrigin + performance.now() - timeline.epochUnixMs) * 1e6;
     const secret = HashSecret.random();
-    const states = Array.from({ length: config.ingest.threads }, () =>
+    const ports = otherPorts(config.ingest);
+    const states = Array.from({ length: config.ingest.threads + ports.length }, () =>
       SharedState.allocate(capacityOf(config), thresholdsOf(config), secret),
     );
 
@@ -138,15 +139,24 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
       });
 
     const ingest = await IngestSupervisor.start(
-      { memories: states.map((state) => state.memory), ingest: config.ingest, epochUnixMs: timeline.epochUnixMs },
+      {
+        memories: states.slice(0, config.ingest.threads).map((state) => state.memory),
+        others: ports.map((port, i) => ({ port, memory: states[config.ingest.threads + i].memory })),
+        ingest: config.ingest,
+        epochUnixMs: timeline.epochUnixMs,
+      },
       log,
     );
     stops.push(() => ingest.stop());
-    log.info(`listening for telemetry reports on UDP ${config.ingest.address} port ${ingest.port}`);
-    judgeBuffer(config.ingest, ingest, log);
-    // The portable way has one thread: the other lanes stay empty.
-    diagnoses.splice(ingest.threads);
-    lanes.splice(ingest.threads);
+    log.info(`listening for telemetry reports on UDP ${config.ingest.address} port ${ingest.ports.join(', ')}`);
+    const threads = states.slice(0, config.ingest.threads).filter((state) => ingest.uses(state.memory)).length;
+    judgeBuffer(config.ingest, ingest, threads, log);
+    // The portable way has one thread for a port: the other lanes stay empty, and nobody asks them.
+    for (let i = lanes.length - 1; i >= 0; i--) {
+      if (ingest.uses(states[i].memory)) continue;
+      diagnoses.splice(i, 1);
+      lanes.splice(i, 1);
+    }
 
     const { maxSeries: all, maxSeriesPerMetric: perMetric } = config.http;
     const series = new SeriesText(wideSeries(lanes, timeline), { all, perMetric });
@@ -268,7 +278,7 @@ const DATAGRAM_BUFFER_BYTES = 832;
 const BUFFER_SECONDS = 0.2;
 
 /** Says when a receive buffer is smaller than was asked for, or lasts too short a time at the rate that was declared. */
-function judgeBuffer(asked: Config['ingest'], { receiveBufferBytes: given, threads }: IngestSupervisor, log: Log): void {
+function judgeBuffer(asked: Config['ingest'], { receiveBufferBytes: given }: IngestSupervisor, threads: number, log: Log): void {
   if (given < asked.receiveBufferBytes) {
     log.notice(
       `the kernel gave ${given} of ${asked.receiveBufferBytes} octets of receive buffer; raise net.core.rmem_max to hold longer bursts`,

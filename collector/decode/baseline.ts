@@ -81,7 +81,7 @@ export function baselineOver(batch: HopBatch): ReadBaseline {
         if (o + 4 > end) break read;
         const latency = b.getUint32(o);
         if (latency !== 0xffffffff && (had & HAS_HOP_LATENCY) === 0) {
-          hopLatencyNs[row] = latency * profile.timestampUnitNs;
+          hopLatencyNs[row] = latency * profile.latencyUnitNs;
           found |= HAS_HOP_LATENCY;
         }
         o += 4;

@@ -64,7 +64,9 @@ export function decoderOver(batch: HopBatch, outcome: DatagramOutcome): DialectD
     ipfixOver(batch, outcome, stack, rows, decodeInnerPacket, readIoamTrace),
     sflowOver(batch, outcome, stack, rows, decodeInnerPacket),
   ];
+  const { ingressInterfaceId, egressInterfaceId } = batch;
   const { warnings } = batch.reports;
+  const { interfaceId: linkInterfaceId } = batch.links;
 
   return function decodeDatagram(b: DataView, start: number, end: number, profile: SourceProfile): void {
     outcome.reset();
@@ -93,8 +95,20 @@ export function decoderOver(batch: HopBatch, outcome: DatagramOutcome): DialectD
       batch.reports.length = reports;
       batch.links.length = links;
       batch.datagrams.length = datagrams;
-    } else if (isRelabelled && batch.reports.length > reports) warnings[reports] |= Warning.versionNibble;
+      return;
+    }
+    if (isRelabelled && batch.reports.length > reports) warnings[reports] |= Warning.versionNibble;
+    if (profile.interfaces.size > 0) renameInterfaces(hops, links, profile.interfaces);
   };
+
+  /** Interfaces of the rows from `hop` and `link` on, as the profile's map has them. */
+  function renameInterfaces(hop: number, link: number, names: ReadonlyMap<number, number>): void {
+    for (; hop < batch.length; hop++) {
+      ingressInterfaceId[hop] = names.get(ingressInterfaceId[hop]) ?? ingressInterfaceId[hop];
+      egressInterfaceId[hop] = names.get(egressInterfaceId[hop]) ?? egressInterfaceId[hop];
+    }
+    for (; link < batch.links.length; link++) linkInterfaceId[link] = names.get(linkInterfaceId[link]) ?? linkInterfaceId[link];
+  }
 }
 
 /** Dialect of a datagram whose first nibble is neither 1 nor 2; below 0 for a stranger. Called with at least four octets. */

@@ -91,9 +91,13 @@ export function intMdOver(batch: HopBatch, stack: InbandStack, readBaseline: Rea
     stack.overwritten = Overwritten.nothing;
     const stackBytes = bytes - V21_HEADER_BYTES;
     if (stackBytes < 0) return refuse(Warning.intLength);
-    // INT-MX carries instructions only: its nodes report for themselves.
-    if (isMx) return o + V21_HEADER_BYTES + stackBytes;
     const bitmap = b.getUint16(o + 4);
+    // INT-MX carries instructions only: its nodes report for themselves.
+    if (isMx) {
+      if (!profile.intMxStack || stackBytes === 0 || stackBytes !== baselineBytes(bitmap, LAYOUT_V21)) return o + bytes;
+      stack.warnings |= Warning.mxStack;
+      return readStack(b, o + V21_HEADER_BYTES, end, 1, stackBytes, bitmap, report, profile);
+    }
     const hopBytes = ((word >>> 8) & 0x1f) * 4;
     const neededBytes = baselineBytes(bitmap, LAYOUT_V21);
     if (hopBytes < neededBytes || bitmap === 0) return refuse(Warning.hopMl);

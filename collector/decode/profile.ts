@@ -7,8 +7,9 @@ export interface SourceProfile {
   readonly dialects: number;
   /** Index into DIALECTS of the Telemetry Report version that the source speaks whatever its version nibble says; -1: believe the nibble. */
   readonly reportVersion: number;
-  /** Nanoseconds per unit of timestamps and latencies. */
+  /** Nanoseconds per unit of timestamps, and of latencies: programs exist whose units differ. */
   readonly timestampUnitNs: number;
+  readonly latencyUnitNs: number;
   /** Octets per unit of queue occupancy; 0 when the unit is not known (depth then comes from the wait). */
   readonly occupancyUnitBytes: number;
   /** Rate of the source's ports in octets per nanosecond; 0 when it is not known. */
@@ -22,6 +23,8 @@ export interface SourceProfile {
   /** GRE protocol and Geneve option class that announce INT; 0 when none is used. No GRE protocol is assigned, INT v2.1 names class 0x0103. */
   readonly intGreProtocol: number;
   readonly intGeneveClass: number;
+  /** The nodes of INT-MX put their metadata behind its header, as programs of laofan13/P4-INT do. */
+  readonly intMxStack: boolean;
   /** IP protocol that announces IFA 2.0; 0 when none is used. No number is assigned: 131 and 253 are seen. */
   readonly ifaProtocol: number;
   /** Parts of a second in the fraction of IOAM timestamps: 1e9 (PTP), 1e6 (POSIX), 2^32 (NTP); RFC 9197 section 5. */
@@ -30,6 +33,8 @@ export interface SourceProfile {
   readonly intSourceOnlyBytes: ReadonlyMap<number, number>;
   /** Elements of IPFIX records that are not registered, by their key (see ipfix-template): what they are good for, a FieldRole. */
   readonly ipfixElements: ReadonlyMap<number, number>;
+  /** Interface ids as they are known elsewhere, by those on the wire: device ports, say, to front-panel numbers. Empty: as on the wire. */
+  readonly interfaces: ReadonlyMap<number, number>;
   /** Refuse what a tolerant reading would accept with a warning. */
   readonly strict: boolean;
 }
@@ -39,6 +44,7 @@ export const IDENTITY_PROFILE: SourceProfile = {
   dialects: 0,
   reportVersion: -1,
   timestampUnitNs: 1,
+  latencyUnitNs: 1,
   occupancyUnitBytes: 0,
   portBytesPerNs: 0,
   emptyLatencyNs: Infinity,
@@ -46,9 +52,11 @@ export const IDENTITY_PROFILE: SourceProfile = {
   intUdpPort: 0,
   intGreProtocol: 0,
   intGeneveClass: 0x0103,
+  intMxStack: false,
   ifaProtocol: 0,
   ioamFractionsPerSecond: 1e9,
   intSourceOnlyBytes: new Map(),
   ipfixElements: new Map(),
+  interfaces: new Map(),
   strict: false,
 };

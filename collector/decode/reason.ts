@@ -81,6 +81,8 @@ export const WARNINGS = [
   'E_IOAM',
   'E_IFA',
   'W_NODE_ID_CUT',
+  'W_MX_STACK',
+  'W_LATENCY_IS_TIME',
 ] as const;
 export type WarningName = (typeof WARNINGS)[number];
 
@@ -109,6 +111,8 @@ export const Warning = {
   ioam: 1 << 21,
   ifa: 1 << 22,
   nodeIdCut: 1 << 23,
+  mxStack: 1 << 24,
+  latencyIsTime: 1 << 25,
 } as const;
 
 /** Formats that arrive at report ports and are not telemetry that can be decoded; counted by name. */

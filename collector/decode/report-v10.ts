@@ -18,6 +18,7 @@ import type { Rows } from './report-row.ts';
 const { report: ORIGIN_REPORT } = HopOrigin;
 const {
   dropReason: HAS_DROP_REASON,
+  hopLatency: HAS_HOP_LATENCY,
   ingressTimestamp: HAS_INGRESS_TIMESTAMP,
   nodeId: HAS_NODE_ID,
   queueId: HAS_QUEUE_ID,
@@ -78,10 +79,22 @@ export function reportV10Over(
     const inner = INNER_TYPES[nextProtocol];
     warnings |= decodeInnerPacket(b, start + headerBytes, end, inner, row, profile, (flags & 1) !== 0);
     // Programs of GEANT send stamps of 64 bits in their stacks; what is 32 bits beside them lies in the same turn.
-    if (stack.layout === IntLayout.geant) timestampWrapNs[batch.datagrams.length - 1] = 0;
+    if (stack.layout === IntLayout.geant) {
+      timestampWrapNs[batch.datagrams.length - 1] = 0;
+      warnings |= dropFalseLatency(batch.length - 1);
+    }
     readOwnHop(b, start, metadataBits, row, profile);
     hopCount[row] = batch.length - firstHop[row];
     warningsOf[row] = warnings;
+  }
+
+  /** The sink of GEANT's program has lost its ingress time, and subtracts nothing from its egress time: that is no latency. */
+  function dropFalseLatency(hop: number): number {
+    const isLost = ingressTimestampWords[hop * 2] === 0 && ingressTimestampWords[hop * 2 + 1] === 0;
+    if (stack.hops === 0 || !isLost || (present[hop] & HAS_INGRESS_TIMESTAMP) === 0 || (present[hop] & HAS_HOP_LATENCY) === 0)
+      return 0;
+    present[hop] &= ~(HAS_HOP_LATENCY | HAS_INGRESS_TIMESTAMP);
+    return Warning.latencyIsTime;
   }
 
   /**

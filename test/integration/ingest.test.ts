@@ -139,6 +139,45 @@ async function program(settings: Record<string, object>, preload?: string) {
   return { running, base, port };
 }
 
+it.each([
+  ['on sockets of its own', undefined],
+  ['the portable way', 'without-koffi.ts'],
+])(
+  '%s, each port has its profiles: what the profile does not list is refused there',
+  { timeout: 30_000 },
+  async (_name, preload) => {
+    const [other] = await freePorts(1);
+    const sources = [{ port: other, profile: 'sflow' }];
+    const { base, port, running } = await program({ ingest: { address: '127.0.0.1', port: 0, threads: 2, sources } }, preload);
+    expect(running.output()).toContain(`port ${port}, ${other}`);
+    const socket = createSocket('udp4');
+    stops.push(() => void socket.close());
+    const sflow = sflowDatagram();
+    const card = new Postcards(1);
+    for (let sequence = 0; sequence < 20; sequence++) {
+      card.head(7, sequence);
+      sflow.writeUInt32BE(sequence, 16);
+      for (const to of [port, other]) {
+        await sendTo(socket, to, card.bytes);
+        await sendTo(socket, to, sflow);
+      }
+    }
+    const { datagrams } = await until('all datagrams', async () => {
+      const now = await books(base);
+      return now.datagrams.received === 80 && now;
+    });
+    expect(datagrams).toMatchObject({ decoded: 60, rejected: { E_DIALECT: 20 }, unaccounted: 0, lostBeforeUs: 0 });
+  },
+);
+
+/** One flow sample without records, of the agent 127.0.0.1. */
+function sflowDatagram(): Buffer {
+  const words = [5, 1, 0x7f00_0001, 0, 0, 1000, 1, 1, 32, 1, 3, 64, 64, 0, 3, 4, 0];
+  const bytes = Buffer.alloc(words.length * 4);
+  words.forEach((word, i) => bytes.writeUInt32BE(word, i * 4));
+  return bytes;
+}
+
 it('without koffi it receives the portable way, and says so once', { timeout: 30_000 }, async () => {
   const { running, base, port } = await program({ ingest: { address: '127.0.0.1', port: 0, threads: 4 } }, 'without-koffi.ts');
   const socket = createSocket('udp4');

@@ -4,7 +4,8 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ConfigError, isLoopback, parseConfig, readSecrets } from '../../collector/config.ts';
+import { ConfigError } from '../../collector/config-form.ts';
+import { isLoopback, parseConfig, readSecrets } from '../../collector/config.ts';
 
 function problemsOf(text: string): readonly string[] {
   try {
