@@ -1,11 +1,11 @@
 // Intel Host-INT: what hosts at both ends of a path see of a flow, under the fixed header of Telemetry Report v0.5.
 // Layout: intel/host-int, docs/Host_INT_fmt.md: NProto 4, a packet's head with an INT v0.5 stack of sink and source; NProto 3, packets that
 // never came, inferred from a gap in the flow's own numbers.
+// The time of a gap is in whole seconds, which tells nothing about a queue: it is passed over.
 // Rule: each end knows its own interface and one moment: what it writes in the place of the others is a copy, and stays absent. Nothing
 // subtracts the clocks of two hosts.
 
 import { DIALECTS, HopOrigin, Present, ReportFlag, type HopBatch } from '../hop.ts';
-import { writeScaled64 } from './bytes.ts';
 import { InnerType } from './cursor.ts';
 import type { InbandStack } from './inband-stack.ts';
 import type { DecodeInnerPacket } from './inner-packet.ts';
@@ -47,7 +47,7 @@ export function hostIntOver(
   decodeInnerPacket: DecodeInnerPacket,
   decodeIntMd: DecodeIntMd,
 ): DialectDecoder {
-  const { report: reportOf, present, origin, nodeId, ingressInterfaceId, egressInterfaceId, egressTimestampWords } = batch;
+  const { report: reportOf, present, origin, nodeId, ingressInterfaceId, egressInterfaceId } = batch;
   const { firstHop, hopCount, warnings, representedPackets } = batch.reports;
 
   function decodeHostInt(b: DataView, start: number, end: number, profile: SourceProfile): void {
@@ -71,9 +71,7 @@ export function hostIntOver(
     present[source] |= HAS_INGRESS_INTERFACE_ID;
     const sink = appendEnd(row, b.getUint32(o + 4));
     egressInterfaceId[sink] = b.getUint16(o + 10);
-    // When the gap was first seen, by the sink's clock.
-    writeScaled64(egressTimestampWords, sink, 0, b.getUint32(o + 12), profile.timestampUnitNs);
-    present[sink] |= HAS_EGRESS_INTERFACE_ID | HAS_EGRESS_TIMESTAMP;
+    present[sink] |= HAS_EGRESS_INTERFACE_ID;
     hopCount[row] = 2;
     stack.reset();
     warnings[row] = decodeInnerPacket(b, o + DROP_SUMMARY_BYTES, end, InnerType.ipv4, row, profile, false);

@@ -188,10 +188,11 @@ export function sflowOver(
       else if (type === Flow.egressQueue) {
         queueId[hop] = b.getUint32(data);
         present[hop] |= HAS_QUEUE_ID;
-      } else if (type === Flow.transitDelay && b.getUint32(data) !== NOT_AVAILABLE) {
+      } else if (type === Flow.transitDelay) {
+        // All ones stands for this and anything longer.
         hopLatencyNs[hop] = b.getUint32(data);
         present[hop] |= HAS_HOP_LATENCY;
-      } else if (type === Flow.queueDepth && b.getUint32(data) !== NOT_AVAILABLE) {
+      } else if (type === Flow.queueDepth) {
         queueOccupancy[hop] = b.getUint32(data);
         present[hop] |= HAS_QUEUE_OCCUPANCY;
       } else if (type === Flow.extendedSwitch) vlan = b.getUint32(data);

@@ -93,7 +93,9 @@ describe("the user's own", () => {
     expect(problems.find((p) => p.includes('profile b'))).toContain('nowhere, which is not there');
     expect(problems.find((p) => p.includes('profile c'))).toContain('itself');
     expect(problems.find((p) => p.includes('d.yaml'))).toBeDefined();
-    expect(problemsOf(() => ProfileBook.load(join(folder, 'none')))).toEqual([`${join(folder, 'none')}: is no folder with profiles`]);
+    expect(problemsOf(() => ProfileBook.load(join(folder, 'none')))).toEqual([
+      `${join(folder, 'none')}: is no folder with profiles`,
+    ]);
   });
 });
 
