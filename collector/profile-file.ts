@@ -58,10 +58,8 @@ export const profileShape = {
   interfaces: byNumber(z.number().int().min(0).max(0xffff_ffff)).optional(),
 };
 const fileSchema = z.strictObject({ description: z.string().min(1), extends: z.string().min(1).optional(), ...profileShape });
-const settingsSchema = z.object(profileShape);
-
-export type ProfileSettings = z.output<typeof settingsSchema>;
 type ProfileFile = z.output<typeof fileSchema>;
+export type ProfileSettings = Omit<ProfileFile, 'description' | 'extends'>;
 
 /** The profiles that can be named. */
 export class ProfileBook {

@@ -4,13 +4,14 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { dialectFamily } from './dialects.ts';
 import { ingestFamily } from './ingest.ts';
 import { observeFamily } from './observe.ts';
 import { processFamily } from './process.ts';
 import { vethFamily } from './veth.ts';
 import { tableOf, type Family, type Measure } from './measure.ts';
 
-const FAMILIES: readonly Family[] = [observeFamily, ingestFamily, vethFamily, processFamily];
+const FAMILIES: readonly Family[] = [observeFamily, dialectFamily, ingestFamily, vethFamily, processFamily];
 
 const RECORD = join(import.meta.dirname, '../../docs/reference/performance.json');
 

@@ -1,6 +1,6 @@
 // What a benchmark says, and how a table of it looks.
 
-import { GOALS, isReached, type Goal } from './goals.ts';
+import { goalOf, isReached } from './goals.ts';
 
 /** One figure: the median of its rounds and how far they spread (half the distance between the quartiles over the median). */
 export interface Measure {
@@ -51,7 +51,7 @@ export function tableOf(measures: readonly Measure[]): string {
 }
 
 function judgementOf(name: string, value: number): string {
-  const goal = GOALS[name] as Goal | undefined;
+  const goal = goalOf(name);
   if (goal === undefined) return 'published';
   const text = goal.atLeast === undefined ? `≤ ${short(goal.atMost!)}` : `≥ ${short(goal.atLeast)}`;
   return `${text} ${isReached(name, value) === true ? '✓' : '✗'}`;

@@ -5,6 +5,16 @@ import { join } from 'node:path';
 
 const FOLDER = join(import.meta.dirname, '..', 'fixtures');
 
+/** All captures, by name. */
+export const CAPTURES = [
+  'int-xd_report-v0.5_fabric-tna',
+  'int-md-v1.0_report-v1.0_onos',
+  'int-md-v1.0_report-v1.0_onos_tcp',
+  'int-md-v2.1_report-v2.0_laofan13_congested',
+  'int-mx_report-v2.0_asis',
+  'sflow-v5_open-vswitch',
+] as const;
+
 export function capturePath(name: string): string {
   return join(FOLDER, 'captures', `${name}.pcap`);
 }

@@ -1,90 +1,63 @@
-// Seeded mutations of every capture and vector: 200,000 inputs without a throw, a partial row or an impossible count.
+// Seeded mutations of every dialect: 200,000 inputs without a throw, a partial row or an impossible count. `npm run fuzz` tries millions.
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { readCapture } from '../../../collector/ingest/capture.ts';
-import { datagramOf } from '../../../collector/ingest/frame.ts';
 import { viewOf } from '../../../collector/decode/bytes.ts';
-import { MAX_HOPS_PER_DATAGRAM } from '../../../collector/decode/outcome.ts';
 import { IDENTITY_PROFILE } from '../../../collector/decode/profile.ts';
-import { randomStream } from '../../../p4-int/fabric/random.ts';
 import { batch, decodeDatagram, outcome } from '../../support/decoding.ts';
-import { capturePath, VECTORS } from '../../support/fixtures.ts';
+import { DIALECT_SAMPLES } from '../../support/dialect-samples.ts';
+import { Fuzzer, seedDatagrams, violation } from '../../support/fuzzing.ts';
 
 const INPUTS = 200_000;
-const SEED = 20_261_124;
-
-function seeds(): Uint8Array[] {
-  const found = VECTORS.map((vector) => Uint8Array.from(Buffer.from(vector.hex, 'hex')));
-  for (const name of [
-    'int-xd_report-v0.5_fabric-tna',
-    'int-md-v2.1_report-v2.0_laofan13_congested',
-    'int-mx_report-v2.0_asis',
-    'int-md-v1.0_report-v1.0_onos',
-    'int-md-v1.0_report-v1.0_onos_tcp',
-  ]) {
-    for (const frame of readCapture(capturePath(name))) {
-      const datagram = datagramOf(frame.data, frame.linkType);
-      if (datagram !== undefined) found.push(datagram.payload.slice());
-    }
-  }
-  return found;
-}
-
-/** What must hold of any input whatever: checked without `expect`, which is too slow for this many. */
-function violation(length: number): string | undefined {
-  const { reports } = batch;
-  if (outcome.rejected !== 0 && (batch.length !== 0 || reports.length !== 0)) return 'a rejected datagram left rows';
-  if (outcome.rejected === 0 && reports.length + outcome.refusedReports !== outcome.framedReports) return 'reports do not add up';
-  if (outcome.framedReports > Math.max(1, (length - 8) / 4)) return 'more reports than octets allow';
-  let hops = 0;
-  for (let report = 0; report < reports.length; report++) {
-    if (reports.firstHop[report] !== hops) return 'hops of a report are not where they should be';
-    hops += reports.hopCount[report];
-  }
-  if (hops !== batch.length) return 'a hop belongs to no report';
-  if (batch.length > MAX_HOPS_PER_DATAGRAM) return 'more hops than the batch holds';
-  for (let hop = 0; hop < batch.length; hop++) if (batch.report[hop] >= reports.length) return 'a hop names no report';
-  return undefined;
-}
+const SEED = 20_261_125;
 
 it(`${INPUTS} mutated datagrams (seed ${SEED})`, { timeout: 120_000 }, () => {
-  const random = randomStream(SEED, 'mutation');
-  const pool = seeds();
-  const pick = (n: number): number => Math.floor(random() * n);
-  const guard = 64;
+  const fuzzer = new Fuzzer(SEED);
   let accepted = 0;
   for (let i = 0; i < INPUTS; i++) {
-    const base = pool[pick(pool.length)];
-    const length = random() < 0.3 ? pick(base.length + 1) : base.length;
-    // The datagram lies in the middle of other bytes: a read beyond its end would find something and change the result.
-    const bytes = new Uint8Array(guard + length + guard).fill(i & 0xff);
-    bytes.set(base.subarray(0, length), guard);
-    for (let changes = pick(6); changes > 0 && length > 0; changes--) {
-      bytes[guard + pick(length)] = random() < 0.5 ? [0, 1, 0x7f, 0x80, 0xfe, 0xff][pick(6)] : pick(256);
-    }
-    batch.clear();
-    decodeDatagram(viewOf(bytes), guard, guard + length, { ...IDENTITY_PROFILE, strict: (i & 1) === 1 });
-    if (outcome.rejected === 0) accepted++;
-    const wrong = violation(length);
-    if (wrong !== undefined) {
-      expect.fail(`input ${i}: ${wrong}: ${Buffer.from(bytes.subarray(guard, guard + length)).toString('hex')}`);
-    }
+    fuzzer.mutate();
+    const wrong = fuzzer.check();
+    if (wrong !== undefined) expect.fail(`input ${i}: ${wrong}: ${fuzzer.hex}`);
+    if (fuzzer.outcome.rejected === 0) accepted++;
   }
   expect(accepted).toBeGreaterThan(INPUTS / 20);
 });
 
-it('every prefix of every vector and capture gives a result', () => {
-  for (const base of seeds()) {
+it.each(DIALECT_SAMPLES.map((sample) => [sample.name, sample] as const))(
+  '%s: a good one has its hops and no warning',
+  (_name, sample) => {
+    batch.clear();
+    decodeDatagram(viewOf(sample.bytes), 0, sample.bytes.length, sample.profile);
+    expect([outcome.rejected, outcome.refusedReports, batch.length]).toEqual([0, 0, sample.hops]);
+    expect([...batch.reports.warnings.subarray(0, batch.reports.length)].every((bits) => bits === 0)).toBe(true);
+  },
+);
+
+it('finds of the fuzzer stay fixed', () => {
+  const finds = readFileSync(join(import.meta.dirname, '../../fixtures/fuzz-finds.txt'), 'utf8').split('\n');
+  for (const hex of finds.map((line) => line.replace(/#.*/, '').trim()).filter((line) => line !== '')) {
+    const bytes = Uint8Array.from(Buffer.from(hex, 'hex'));
+    for (const strict of [false, true]) {
+      batch.clear();
+      decodeDatagram(viewOf(bytes), 0, bytes.length, { ...IDENTITY_PROFILE, strict, ifaProtocol: 131, intMxStack: true });
+      expect(violation(batch, outcome, bytes.length)).toBeUndefined();
+    }
+  }
+});
+
+it('every prefix of every seed gives a result', () => {
+  for (const base of seedDatagrams()) {
     for (let length = 0; length <= base.length; length++) {
       batch.clear();
       decodeDatagram(viewOf(base), 0, length, IDENTITY_PROFILE);
-      expect(violation(length)).toBeUndefined();
+      expect(violation(batch, outcome, length)).toBeUndefined();
     }
   }
 });
 
 it('reads nothing behind the end of the datagram', () => {
-  for (const base of seeds()) {
+  for (const base of seedDatagrams()) {
     const results = [0x00, 0xff].map((filler) => {
       const bytes = new Uint8Array(base.length + 128).fill(filler);
       bytes.set(base);
