@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command line: start, demo, decode, replay. Faults of the user get one plain sentence and exit code 1, never a stack.
+// The command line: start, demo, fabric, decode, profiles, replay. Faults of the user get one plain sentence and exit code 1, never a stack.
 
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -9,9 +9,10 @@ import { LiveFabric } from '../p4-int/fabric/live.ts';
 import { noisyBackup } from '../p4-int/fabric/scenario.ts';
 import { ConfigError } from './config-form.ts';
 import { loadConfig, parseConfig, type Config } from './config.ts';
-import { decodeCapture, decodeHex } from './decode-command.ts';
+import { decodeCapture, decodeHex, decodeLive, type DecodeOptions } from './decode-command.ts';
 import { runDemo } from './demo.ts';
 import { startCollector, type Log } from './main.ts';
+import { ProfileBook } from './profile-file.ts';
 import { replayCapture } from './replay.ts';
 import { VERSION } from './version.ts';
 
@@ -58,18 +59,35 @@ program
   });
 
 program
-  .command('decode <file>')
-  .description('print every telemetry report of a pcap or pcapng file as one JSON line; - reads UDP payloads in hexadecimal')
+  .command('decode [file]')
+  .description(
+    'print every telemetry report of a pcap or pcapng file as one JSON line; - reads UDP payloads in hexadecimal, --listen a live port',
+  )
   .option('--port <port>', 'only datagrams to this UDP port', wholeNumber)
+  .option('--listen <port>', 'decode what comes in on this UDP port until Ctrl-C', wholeNumber)
+  .option('--profile <name>', 'what the source means by its numbers; "hopscope profiles" lists them')
+  .option('--profiles <folder>', 'a folder with profiles of your own')
   .option('--int-port <port>', 'UDP destination port that announces INT inside the reported packets', wholeNumber)
   .option('--strict', 'refuse what is tolerated with a warning')
-  .action(async (file: string, options: { port?: number; intPort?: number; strict?: boolean }) => {
+  .option('--table', 'a row for each hop')
+  .option('--explain', 'every octet by offset, field and value, and what deviates')
+  .action(async (file: string | undefined, options: DecodeOptions & { listen?: number }) => {
     const line = (text: string): void => writeLine(1, text);
     const note = (text: string): void => writeLine(2, `hopscope: ${text}`);
-    process.exitCode =
-      file === '-'
-        ? await decodeHex(createInterface({ input: process.stdin }), options, line, note)
-        : decodeCapture(file, options, line, note);
+    if ((file === undefined) === (options.listen === undefined))
+      throw new Error('decode needs a file, -, or --listen, and only one of them');
+    if (options.listen !== undefined) await decodeLive(options.listen, options, line, note, interrupted());
+    else if (file === '-') process.exitCode = await decodeHex(createInterface({ input: process.stdin }), options, line, note);
+    else process.exitCode = decodeCapture(file!, options, line, note);
+  });
+
+program
+  .command('profiles')
+  .description('list the profiles: what kinds of exporters mean by their numbers')
+  .option('--profiles <folder>', 'a folder with profiles of your own')
+  .action((options: { profiles?: string }) => {
+    const book = ProfileBook.load(options.profiles);
+    for (const name of book.names) writeLine(1, `${name.padEnd(18)} ${book.describe(name)}`);
   });
 
 program

@@ -28,6 +28,7 @@ export const ReportFlag = { dropped: 8, congestedQueue: 4, trackedFlow: 2, inter
 
 /** What a datagram speaks; the index is stored in `DatagramColumns.dialect`. */
 export const DIALECTS = ['report-v0.5', 'report-v1.0', 'report-v2.0', 'host-int', 'ipfix', 'sflow-v5'] as const;
+export type Dialect = (typeof DIALECTS)[number];
 
 /**
  * Where the values of a hop were read: in the report itself, or in a header that travelled with the packet; the index is stored in

@@ -22,14 +22,21 @@ const NAMES_NODE: ReadonlySet<string> = new Set(['report-v1.0', 'report-v2.0', '
 
 /**
  * All lines for one datagram: decoded and refused reports in their order, then the counters of interfaces; or one line for a rejected
- * datagram.
+ * datagram. `dropReasons`: their names by number.
  */
-export function reportLines(frame: number, source: string | null, batch: HopBatch, outcome: DatagramOutcome): object[] {
+export function reportLines(
+  frame: number,
+  source: string | null,
+  batch: HopBatch,
+  outcome: DatagramOutcome,
+  dropReasons: ReadonlyMap<number, string> = new Map(),
+): object[] {
   if (outcome.rejected !== 0) {
     return [{ frame, rejected: REFUSALS[outcome.rejected], detail: rejectionDetail(outcome) }];
   }
   const lines: { report: number }[] = [];
-  for (let report = 0; report < batch.reports.length; report++) lines.push(reportLine(frame, source, batch, outcome, report));
+  for (let report = 0; report < batch.reports.length; report++)
+    lines.push(reportLine(frame, source, batch, outcome, dropReasons, report));
   for (let i = 0; i < outcome.refusedReports; i++) {
     const rejected = REFUSALS[outcome.refusedCode[i]];
     const detail = `${REFUSAL_TEXT[rejected]}, report ${outcome.refusedIndex[i]} at octet ${outcome.refusedAt[i]}`;
@@ -81,7 +88,14 @@ export function rejectionDetail(outcome: DatagramOutcome): string {
   return `${REFUSAL_TEXT[REFUSALS[outcome.rejected]]}, at octet ${outcome.rejectedAt}`;
 }
 
-function reportLine(frame: number, source: string | null, batch: HopBatch, outcome: DatagramOutcome, row: number) {
+function reportLine(
+  frame: number,
+  source: string | null,
+  batch: HopBatch,
+  outcome: DatagramOutcome,
+  dropReasons: ReadonlyMap<number, string>,
+  row: number,
+) {
   const r = batch.reports;
   const flags = r.flags[row];
   const firstHop = r.firstHop[row];
@@ -108,6 +122,7 @@ function reportLine(frame: number, source: string | null, batch: HopBatch, outco
     trackedFlow: (flags & ReportFlag.trackedFlow) !== 0,
     ...(dialect === 'report-v2.0' ? { intermediate: (flags & ReportFlag.intermediate) !== 0 } : {}),
     dropReason,
+    ...(dropReason !== null && dropReasons.has(dropReason) ? { dropReasonText: dropReasons.get(dropReason) } : {}),
     ...(r.representedPackets[row] === 1 ? {} : { packets: r.representedPackets[row] }),
     ...(r.vlanId[row] === 0 ? {} : { vlanId: r.vlanId[row] }),
     hops,

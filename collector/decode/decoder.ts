@@ -86,6 +86,7 @@ export function decoderOver(batch: HopBatch, outcome: DatagramOutcome): DialectD
       outcome.unknownDialect = 1 + STRANGER - dialect;
       return outcome.reject(Refusal.version, 0);
     }
+    outcome.dialect = dialect;
     if (profile.dialects !== 0 && (profile.dialects & (1 << dialect)) === 0) return outcome.reject(Refusal.dialect, 0);
     // The one that matters most is called by its name, so that V8 can inline it.
     if (dialect === V20) decodeReportV20(b, start, end, profile);

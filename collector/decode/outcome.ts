@@ -19,6 +19,8 @@ export class DatagramOutcome {
   rejectedAt = 0;
   /** First nibble of the datagram. */
   versionNibble = 0;
+  /** Index into DIALECTS of what the bytes were taken for, even when they were refused; -1: of none. */
+  dialect = -1;
   /** Index into UNKNOWN_DIALECTS plus one when the bytes are of a format that is not decoded; else 0. */
   unknownDialect = 0;
 
@@ -50,6 +52,7 @@ export class DatagramOutcome {
     this.rejected = 0;
     this.rejectedAt = 0;
     this.unknownDialect = 0;
+    this.dialect = -1;
     this.hasHeader = false;
     this.nodeId = 0;
     this.agentKey = 0;

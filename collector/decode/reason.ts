@@ -86,6 +86,38 @@ export const WARNINGS = [
 ] as const;
 export type WarningName = (typeof WARNINGS)[number];
 
+/** What each warning means, for people. Those that begin with E refuse a part of a report and leave its flow. */
+export const WARNING_TEXT: Record<WarningName, string> = {
+  W_TRAILING: 'octets behind the last report or sample',
+  W_REPLEN_FF_SHORT: 'Report Length 255 with less than 255 words behind it',
+  W_REPLEN_ZERO: 'Report Length 0 of an INT report: read to the end of the datagram, as BMv2 programs mean it',
+  W_MD_EXTRA: 'more metadata than RepMdBits announce, and no domain-specific bit: passed over',
+  W_DSMD_MISSING: 'domain-specific bits without domain-specific metadata',
+  W_DS_UNKNOWN: 'metadata of a domain that the profile does not know: passed over, or the stack cannot be split',
+  W_INNER_TRUNCATED: 'the fragment ends inside a header: what is whole is kept',
+  W_INT_TRUNCATED: 'the fragment ends inside the stack: its newest entries are kept, the others listed empty',
+  W_INTYPE_MISMATCH: 'the packet is not what InType says: read as what it is',
+  W_INTYPE_RESERVED: 'contents of a kind that is not read',
+  W_INNER_WITH_INTYPE_0: 'InType 0 announces nothing, and something is there',
+  E_INT_SHORT: 'the INT headers are cut',
+  E_INT_LENGTH: 'the Length of the INT shim is below its headers, or contradicts the hop count',
+  E_INT_VERSION: 'not an INT version that is read',
+  E_HOPML: 'the size of a stack entry contradicts the instruction bitmap',
+  E_INT_STACK_REMAINDER: 'the stack is no whole number of entries',
+  E_TLV_OVERRUN: 'a TLV reaches beyond its report',
+  W_DQF_MISPLACED: 'report v1.0 with D, Q and F before the reserved bits, as in ONOS',
+  W_VERSION_NIBBLE:
+    'a version nibble that is not that of the layout: INT v1.0 as version 0 (ONOS), or the profile says which report version it is',
+  W_INT_WIDTHS: 'INT v1.0 with timestamps of 64 bits and short level-2 interfaces, as in GEANT’s programs',
+  W_INT_HOPS_MISSING:
+    'the header says that nodes did not add themselves (E, M, or the overflow flag): there are holes in the path',
+  E_IOAM: 'lengths of an IOAM trace contradict its trace type',
+  E_IFA: 'no IFA header where the profile’s IP protocol announces one, or a stack that is no whole number of records',
+  W_NODE_ID_CUT: 'a node id of 56 bits, of which the lower 32 are kept',
+  W_MX_STACK: 'INT-MX metadata behind the header, as the profile says',
+  W_LATENCY_IS_TIME: 'a latency without an ingress time is the egress time itself, as in GEANT’s sinks: dropped',
+};
+
 export const Warning = {
   trailing: 1 << 0,
   reportLength255Short: 1 << 1,

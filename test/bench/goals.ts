@@ -8,7 +8,7 @@ interface Goal {
 /** A hop of no dialect may cost more than so many postcards. */
 const DIALECT_RATIO: Goal = { atMost: 3 };
 
-const GOALS: Readonly<Record<string, Goal>> = {
+const GOALS: Readonly<Record<string, Goal | undefined>> = {
   'observe.hops-per-second.1k': { atLeast: 30e6 },
   'observe.hops-per-second.100k': { atLeast: 8e6 },
   'observe.hops-per-second.1m': { atLeast: 5.3e6 },
@@ -31,7 +31,7 @@ const GOALS: Readonly<Record<string, Goal>> = {
 
 /** What a figure is to reach; undefined where there is no goal. */
 export function goalOf(name: string): Goal | undefined {
-  return name.startsWith('dialect.') && name.endsWith('.vs-postcard') ? DIALECT_RATIO : (GOALS[name] as Goal | undefined);
+  return name.startsWith('dialect.') && name.endsWith('.vs-postcard') ? DIALECT_RATIO : GOALS[name];
 }
 
 /** Whether a value, rounded as it is shown, is what it should be; undefined where there is no goal. */
