@@ -149,7 +149,6 @@ export const Warning = {
 
 /** Formats that arrive at report ports and are not telemetry that can be decoded; counted by name. */
 export const UNKNOWN_DIALECTS = ['netflow-v5', 'netflow-v9', 'unrecognised'] as const;
-export type UnknownDialect = (typeof UNKNOWN_DIALECTS)[number];
 
 /** Names of the warning bits that are set, in bit order. Allocates: for the edges only. */
 export function warningNames(bits: number): WarningName[] {
