@@ -12,7 +12,7 @@ import { RULE_GROUPS } from '../../alerts/rules/rules.ts';
 import { loadConfig } from '../../collector/config.ts';
 import { dashboardJson } from '../../dashboards/grafana/generate.ts';
 import { performancePage } from '../bench/page.ts';
-import { metricsPage } from '../../docs/generate.ts';
+import { codesPage, metricsPage } from '../../docs/generate.ts';
 import { noisyBackup } from '../../p4-int/fabric/scenario.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -33,6 +33,7 @@ describe('generated files are as their code says (npm run generate)', () => {
     ['alerts/rules/hopscope.yaml', rulesYaml],
     ['dashboards/grafana/underlay-now.json', dashboardJson],
     ['docs/metrics.md', metricsPage],
+    ['docs/reference/codes.md', codesPage],
     ['docs/reference/performance.md', performancePage],
   ])('%s', (path, generate) => expect(text(path)).toBe(generate()));
 });
