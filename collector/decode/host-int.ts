@@ -74,6 +74,7 @@ export function hostIntOver(
     present[sink] |= HAS_EGRESS_INTERFACE_ID;
     hopCount[row] = 2;
     stack.reset();
+    stack.fillBytes = 0;
     warnings[row] = decodeInnerPacket(b, o + DROP_SUMMARY_BYTES, end, InnerType.ipv4, row, profile, false);
   }
 
@@ -94,6 +95,7 @@ export function hostIntOver(
     begin(0, profile);
     const row = appendReport(0, FLAG_TRACKED_FLOW);
     stack.reset();
+    stack.fillBytes = 0;
     warnings[row] = decodeInnerPacket(b, packet, end, InnerType.ipv4, row, profile, false);
     decodeIntMd(b, shimAt(b, packet), end, row, profile);
     warnings[row] |= stack.warnings;

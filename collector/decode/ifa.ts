@@ -5,7 +5,7 @@
 
 import { HopOrigin, Present, type HopBatch } from '../hop.ts';
 import { Protocol } from './cursor.ts';
-import { listedHops, Overwritten, type InbandStack } from './inband-stack.ts';
+import { certainEnd, listedHops, Overwritten, type InbandStack } from './inband-stack.ts';
 import type { SourceProfile } from './profile.ts';
 import { Warning } from './reason.ts';
 
@@ -59,8 +59,9 @@ export function ifaOver(batch: HopBatch, stack: InbandStack): DecodeIfa {
     if (next > end) stack.warnings |= Warning.intTruncated;
     const hops = listedHops(batch, stackBytes / RECORD_BYTES, RECORD_BYTES, first, end);
     stack.hops = hops;
-    stack.hasNodeIds = hops > 0 && first + RECORD_BYTES <= end;
-    for (let hop = hops - 1; hop >= 0; hop--) appendRecord(b, first + hop * RECORD_BYTES, end, report);
+    const certain = certainEnd(stack, next, end);
+    stack.hasNodeIds = hops > 0 && first + RECORD_BYTES <= certain;
+    for (let hop = hops - 1; hop >= 0; hop--) appendRecord(b, first + hop * RECORD_BYTES, certain, report);
     stack.newestNodeId = stack.hasNodeIds ? nodeId[batch.length - 1] : 0;
     return next > end ? 0 : next;
   };

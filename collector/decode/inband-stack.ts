@@ -20,6 +20,11 @@ export class InbandStack {
   /** See IntLayout. */
   layout: number = IntLayout.v21;
   warnings = 0;
+  /**
+   * Octets at the end of the fragment that may be none of the packet: 3 where it is filled to whole words (Telemetry Report v2.0 section 3.4),
+   * else 0. Set by the decoder of the report, and kept.
+   */
+  fillBytes = 0;
   /** See Overwritten. */
   overwritten = 0;
   originalDscp = 0;
@@ -33,6 +38,11 @@ export class InbandStack {
     this.layout = IntLayout.v21;
     this.warnings = 0;
   }
+}
+
+/** Where octets of a stack up to `next` end for certain, in a fragment up to `end`: what is cut may end in fill. */
+export function certainEnd(stack: InbandStack, next: number, end: number): number {
+  return next > end ? end - stack.fillBytes : end;
 }
 
 /**

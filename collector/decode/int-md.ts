@@ -7,7 +7,7 @@
 import { HopOrigin, Present, type HopBatch } from '../hop.ts';
 import { baselineBytes, type ReadBaseline } from './baseline.ts';
 import { popcount16 } from './bytes.ts';
-import { IntLayout, listedHops, Overwritten, type InbandStack } from './inband-stack.ts';
+import { certainEnd, IntLayout, listedHops, Overwritten, type InbandStack } from './inband-stack.ts';
 import type { SourceProfile } from './profile.ts';
 import { Warning } from './reason.ts';
 
@@ -196,11 +196,12 @@ export function intMdOver(batch: HopBatch, stack: InbandStack, readBaseline: Rea
   ): number {
     const next = first + hops * hopBytes;
     if (next > end) stack.warnings |= Warning.intTruncated;
-    stack.hasNodeIds = (bitmap & 0x8000) !== 0 && first + 4 <= end;
+    const certain = certainEnd(stack, next, end);
+    stack.hasNodeIds = (bitmap & 0x8000) !== 0 && first + 4 <= certain;
     stack.newestNodeId = stack.hasNodeIds && hops > 0 ? b.getUint32(first) : 0;
     stack.hops = listedHops(batch, hops, hopBytes, first, end);
     for (let hop = stack.hops - 1; hop >= 0; hop--) {
-      appendEntry(b, first + hop * hopBytes, end, bitmap, report, profile);
+      appendEntry(b, first + hop * hopBytes, certain, bitmap, report, profile);
     }
     return next;
   }

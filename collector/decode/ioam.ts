@@ -4,7 +4,7 @@
 
 import { HopOrigin, Present, type HopBatch } from '../hop.ts';
 import { u24, writeSeconds64 } from './bytes.ts';
-import { listedHops, type InbandStack } from './inband-stack.ts';
+import { certainEnd, listedHops, type InbandStack } from './inband-stack.ts';
 import type { Cursor } from './cursor.ts';
 import type { SourceProfile } from './profile.ts';
 import { Warning } from './reason.ts';
@@ -127,9 +127,10 @@ export function ioamOver(batch: HopBatch, at: Cursor, stack: InbandStack): Ioam 
     stack.hasNodeIds = (traceType & (NODE_ID | WIDE_NODE_ID)) !== 0 && stack.hops > 0;
     const base = batch.length;
     batch.length += stack.hops;
+    const certain = certainEnd(stack, optionEnd, end);
     let next = first;
     for (let node = stack.hops - 1; node >= 0; node--) {
-      readNode(b, next, Math.min(end, next + nodeBytes), traceType, base + node, report, profile);
+      readNode(b, next, Math.min(certain, next + nodeBytes), traceType, base + node, report, profile);
       next += nodeBytes;
       if (hasSnapshot && next + 4 <= end) next += 4 + b.getUint8(next) * 4;
     }
@@ -167,6 +168,7 @@ export function ioamOver(batch: HopBatch, at: Cursor, stack: InbandStack): Ioam 
       if (word === NOT_AVAILABLE && second === NOT_AVAILABLE) continue;
       if (bit === NODE_ID) {
         // Eight bits of hop limit stand before the id.
+        if ((word & 0xffffff) === 0xffffff) continue;
         nodeId[row] = word & 0xffffff;
         found |= HAS_NODE_ID;
       } else if (bit === WIDE_NODE_ID) {

@@ -90,6 +90,7 @@ export function reportV05Over(
     }
     hopCount[report] = 1;
     stack.reset();
+    stack.fillBytes = 0;
     warnings[report] = decodeInnerPacket(b, o + headerBytes, end, InnerType.ethernet, report, profile, false);
   }
 

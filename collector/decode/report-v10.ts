@@ -75,6 +75,7 @@ export function reportV10Over(
         ((flags & 1) !== 0 ? FLAG_TRACKED_FLOW : 0),
     );
     stack.reset();
+    stack.fillBytes = 0;
     let warnings = isEarly ? Warning.flagsMisplaced : 0;
     const inner = INNER_TYPES[nextProtocol];
     warnings |= decodeInnerPacket(b, start + headerBytes, end, inner, row, profile, (flags & 1) !== 0);

@@ -28,6 +28,8 @@ const {
 const LAYOUT_V21 = IntLayout.v21;
 
 const GROUP_BYTES = 8;
+/** A fragment is filled to whole words. */
+const MAX_FILL_BYTES = 3;
 const MAIN_CONTENTS_BYTES = 8;
 /** RepMdBits 0 and 9 to 14. */
 const RESERVED_BITS = 0x807e;
@@ -121,6 +123,7 @@ export function reportV20Over(
     const row = appendReport(index, flags);
     const lookForInt = (flags & FLAG_TRACKED_FLOW) !== 0 || !isInt;
     stack.reset();
+    stack.fillBytes = MAX_FILL_BYTES;
     warnings |= decodeInnerContents(b, inner, end, innerType, row, profile, lookForInt);
 
     readOwnHop(b, metadata, metadata + metadataBytes, metadataBits, isInt, row, profile);

@@ -217,6 +217,7 @@ export function sflowOver(
             : InnerType.none;
     if (inner === InnerType.none) return Warning.innerTypeReserved;
     stack.reset();
+    stack.fillBytes = 0;
     // In-band telemetry in a packet on its way is not whole: the sink reports it.
     return decodeInnerPacket(b, o + 16, headerEnd, inner, row, profile, false);
   }

@@ -619,7 +619,8 @@ describe('INT-MD v2.1 stacks', () => {
   });
 
   it('keeps the newest hops of a cut stack and lists the cut ones with nulls', () => {
-    const [line] = linesOf(report(packet(newest, 9)));
+    // The last word of a cut fragment may be fill in part: nothing in it is believed.
+    const [line] = linesOf(report(packet(newest + '00000005', 9)));
     expect(line.hops.map((hop: any) => [hop.nodeId, hop.ingressTimestamp])).toEqual([
       [null, null],
       [7, '1000'],
