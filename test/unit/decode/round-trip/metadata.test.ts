@@ -41,11 +41,15 @@ const hop = (stampBits: number, level2Bits: number): fc.Arbitrary<IntHop> =>
     buffer: known(fc.record({ bufferId: upTo(8), bufferOccupancy: upTo(24) })),
   });
 
+function isKnown<T>(value: T | null | undefined): value is T {
+  return value !== null && value !== undefined;
+}
+
 /** The hop as JSON has it, for the bits that were asked for; `bits` in INT's numbering. */
-function expected(h: IntHop, bits: number, origin: string, isV05 = false, hasBuffer = true): object {
+function expected(h: IntHop, bits: number, origin: string, isV05 = false): object {
   const has = (bit: number): boolean => (bits & (0x8000 >>> bit)) !== 0;
   const level2 = has(6) && !isV05 ? h.level2Interfaces : undefined;
-  const text = (value: bigint | null | undefined): string | null => (value == null ? null : String(value));
+  const text = (value: bigint | null | undefined): string | null => (isKnown(value) ? String(value) : null);
   return {
     nodeId: has(0) ? (h.nodeId ?? null) : null,
     ingressInterfaceId: has(1) ? (h.level1Interfaces?.ingressInterfaceId ?? null) : null,
@@ -56,10 +60,10 @@ function expected(h: IntHop, bits: number, origin: string, isV05 = false, hasBuf
     ingressTimestamp: has(4) ? text(h.ingressTimestamp) : null,
     egressTimestamp: has(5) ? text(h.egressTimestamp) : null,
     origin,
-    ...(level2?.ingressInterfaceId == null ? {} : { level2IngressInterfaceId: level2.ingressInterfaceId }),
-    ...(level2?.egressInterfaceId == null ? {} : { level2EgressInterfaceId: level2.egressInterfaceId }),
-    ...(has(7) && h.egressTxUtilization != null ? { egressInterfaceTxUtilization: h.egressTxUtilization } : {}),
-    ...(has(8) && hasBuffer && h.buffer != null ? h.buffer : {}),
+    ...(isKnown(level2?.ingressInterfaceId) ? { level2IngressInterfaceId: level2.ingressInterfaceId } : {}),
+    ...(isKnown(level2?.egressInterfaceId) ? { level2EgressInterfaceId: level2.egressInterfaceId } : {}),
+    ...(has(7) && isKnown(h.egressTxUtilization) ? { egressInterfaceTxUtilization: h.egressTxUtilization } : {}),
+    ...(has(8) && isKnown(h.buffer) ? h.buffer : {}),
   };
 }
 

@@ -111,7 +111,7 @@ const tunnel = fc.oneof(
         teid,
         ...(hasSequence ? { sequence: 9 } : {}),
         extensions: [{ kind: 'pduSession', direction: 'uplink', qfi }],
-      } as Layer,
+      },
     ],
     flow: { teid, qfi },
   })),
