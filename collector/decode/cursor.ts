@@ -6,6 +6,8 @@ import { Warning } from './reason.ts';
 
 /** InType values of Telemetry Report v2.0 section 3.2 that start a packet. */
 export const InnerType = { none: 0, tlv: 1, domainSpecific: 2, ethernet: 3, ipv4: 4, ipv6: 5 } as const;
+/** Labels come next: no report begins with them, links and tunnels go on with them. */
+export const MPLS_LAYER = 16;
 
 export const EtherType = {
   ipv4: 0x0800,
@@ -40,7 +42,7 @@ export const MAX_VLAN_TAGS = 4;
 
 export class Cursor {
   offset = 0;
-  /** InnerType that comes next; InnerType.none: the walk is over. */
+  /** InnerType that comes next, or MPLS_LAYER; InnerType.none: the walk is over. */
   layer: number = InnerType.none;
   /** IP protocol behind the network layer; -1 when there is no more to read. */
   protocol = -1;
@@ -73,9 +75,10 @@ export function looksLikeEthernet(b: DataView, o: number, end: number): boolean 
   return false;
 }
 
-/** InnerType of the network layer that an EtherType announces; InnerType.none for any other. */
+/** The layer that an EtherType announces: IP, or labels before it; InnerType.none for any other. */
 export function networkLayerOf(etherType: number): number {
   if (etherType === EtherType.ipv4) return InnerType.ipv4;
+  if (etherType === EtherType.mpls || etherType === EtherType.mplsMulticast) return MPLS_LAYER;
   return etherType === EtherType.ipv6 ? InnerType.ipv6 : InnerType.none;
 }
 

@@ -115,6 +115,9 @@ export function decoderOver(batch: HopBatch, outcome: DatagramOutcome): DialectD
 /** Dialect of a datagram whose first nibble is neither 1 nor 2; below 0 for a stranger. Called with at least four octets. */
 function recogniseV0(b: DataView, start: number, end: number, version: number, profile: SourceProfile): number {
   if (version !== 0) return UNRECOGNISED;
+  // No other format begins with these octets.
+  const first = b.getUint8(start);
+  if (first === HostInt.dropSummary || first === HostInt.latency) return HOST_INT;
   // A v0.5 report without a node header shows its Ethernet frame 12 octets on: that settles it.
   if (looksLikeEthernet(b, start + V05_FIXED_BYTES, end)) return V05;
   const word = b.getUint32(start);
@@ -124,7 +127,6 @@ function recogniseV0(b: DataView, start: number, end: number, version: number, p
   if (half === 9 && end - start >= 20) return NETFLOW_V9;
   if (half === 10 && end - start >= 16 && b.getUint16(start + 2) === end - start) return IPFIX;
   const nextProtocol = (word >>> 24) & 0x0f;
-  if (nextProtocol === HostInt.dropSummary || nextProtocol === HostInt.latency) return HOST_INT;
   // A report about nothing (D, Q and F are 0) of a packet that shows no IP could be anything.
   return nextProtocol === 0 && (word & V05_FLAGS) === 0 && (profile.dialects & (1 << V05)) === 0 ? UNRECOGNISED : V05;
 }

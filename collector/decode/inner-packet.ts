@@ -8,7 +8,7 @@
 
 import { FLOW_WORDS, FlowPart, FlowWord, OUTER_WORDS } from '../flow-key.ts';
 import type { HopBatch } from '../hop.ts';
-import { EtherType, InnerType, isVlanTag, MAX_VLAN_TAGS, networkLayerOf, Protocol, type Cursor } from './cursor.ts';
+import { InnerType, isVlanTag, MAX_VLAN_TAGS, MPLS_LAYER, networkLayerOf, Protocol, type Cursor } from './cursor.ts';
 import { Overwritten, type InbandStack } from './inband-stack.ts';
 import { IFA_HEADER_BYTES, type DecodeIfa } from './ifa.ts';
 import type { IntMd } from './int-md.ts';
@@ -76,6 +76,7 @@ export function innerPacketOver(batch: HopBatch, at: Cursor, stack: InbandStack,
       at.protocol = -1;
       if (depth === 1) keepOuter(row);
       if (at.layer === InnerType.ethernet) readLink(b, end, row);
+      if (at.layer === MPLS_LAYER) readMpls(b, end);
       if (at.layer === InnerType.ipv4) readIpv4(b, end, row);
       else if (at.layer === InnerType.ipv6) readIpv6(b, end, row);
       at.layer = InnerType.none;
@@ -104,7 +105,6 @@ export function innerPacketOver(batch: HopBatch, at: Cursor, stack: InbandStack,
       etherType = b.getUint16(at.offset + 2);
       at.offset += 4;
     }
-    if (etherType === EtherType.mpls || etherType === EtherType.mplsMulticast) return readMpls(b, end);
     at.layer = networkLayerOf(etherType);
   }
 
@@ -238,9 +238,14 @@ export function innerPacketOver(batch: HopBatch, at: Cursor, stack: InbandStack,
   function readInt(b: DataView, l4: number, end: number, row: number, profile: SourceProfile): boolean {
     // ONOS and GEANT put the shim right behind the 20-octet TCP header even when options follow: look there first.
     let next = decodeIntMd(b, at.offset, end, row, profile);
-    if (!stack.isInt && at.protocol === Protocol.tcp) {
+    if (next === 0 && at.protocol === Protocol.tcp) {
       const options = l4 + (b.getUint8(l4 + 12) >>> 4) * 4;
-      if (options > at.offset && options < end) next = decodeIntMd(b, options, end, row, profile);
+      if (options > at.offset && options < end) {
+        const before = at.offset;
+        next = decodeIntMd(b, options, end, row, profile);
+        // Neither place has a stack: what the first one is at fault for stands.
+        if (next === 0 && !stack.isInt) decodeIntMd(b, before, end, row, profile);
+      }
     }
     at.warnings |= stack.warnings;
     if (!stack.isInt) return false;

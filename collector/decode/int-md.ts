@@ -50,6 +50,8 @@ export type DecodeIntHeader = (
 export interface IntMd {
   decodeIntMd: DecodeIntMd;
   decodeIntHeader: DecodeIntHeader;
+  /** As DecodeIntMd, at a shim of v1.0 or v0.5 in a tunnel, whose fourth octet is not a DSCP. */
+  decodeOlderInTunnel: DecodeIntMd;
 }
 
 /** The readers over a batch, and over the stack that they describe what they found in. */
@@ -60,7 +62,7 @@ export function intMdOver(batch: HopBatch, stack: InbandStack, readBaseline: Rea
     stack.reset();
     if (end - o < SHIM_BYTES) return 0;
     const first = b.getUint8(o);
-    if (first === SHIM_TYPE_MD || first === SHIM_TYPE_HOST_INT) return decodeOlder(b, o, end, report, profile);
+    if (first === SHIM_TYPE_MD || first === SHIM_TYPE_HOST_INT) return decodeOlder(b, o, end, report, profile, false);
     const overwritten = (b.getUint8(o) >>> 2) & 3;
     const type = b.getUint8(o) >>> 4;
     if ((type !== SHIM_TYPE_MD && type !== SHIM_TYPE_MX) || overwritten > Overwritten.protocol) return 0;
@@ -117,19 +119,19 @@ export function intMdOver(batch: HopBatch, stack: InbandStack, readBaseline: Rea
   }
 
   /** v1.0 and v0.5: Length of the shim is its third octet and counts the shim. */
-  function decodeOlder(b: DataView, o: number, end: number, report: number, profile: SourceProfile): number {
+  function decodeOlder(b: DataView, o: number, end: number, report: number, profile: SourceProfile, isTunnel: boolean): number {
     if (end - o < SHIM_BYTES + V10_HEADER_BYTES) return refuse(Warning.intShort);
     const word = b.getUint32(o + 4);
     const bitmap = b.getUint16(o + 8);
     const version = word >>> 28;
-    // The second octet is the size of an entry in v0.5, and 0 in v1.0.
-    if (version === 0 && (word & 0x00ff0000) !== 0) return decodeV05(b, o, end, word, bitmap, report, profile);
+    // The last five bits of the second octet are the size of an entry in v0.5, and reserved in v1.0.
+    if (version === 0 && (word & 0x001f0000) !== 0) return decodeV05(b, o, end, word, bitmap, report, profile, isTunnel);
     const hopBytes = ((word >>> 8) & 0x1f) * 4;
     // ONOS says version 0 and means 1.
     const isOnos = version === 0 && !profile.strict && hopBytes === baselineBytes(bitmap, LAYOUT_V10);
     if (version !== 1 && !isOnos) return refuse(Warning.intVersion);
     stack.isInt = true;
-    stack.overwritten = Overwritten.dscp;
+    stack.overwritten = isTunnel ? Overwritten.nothing : Overwritten.dscp;
     stack.originalDscp = b.getUint8(o + 3) >>> 2;
     if (isOnos) stack.warnings |= Warning.versionNibble;
     const stackBytes = b.getUint8(o + 2) * 4 - SHIM_BYTES - V10_HEADER_BYTES;
@@ -153,6 +155,7 @@ export function intMdOver(batch: HopBatch, stack: InbandStack, readBaseline: Rea
     bitmap: number,
     report: number,
     profile: SourceProfile,
+    isTunnel: boolean,
   ): number {
     const instructions = (word >>> 16) & 0x1f;
     const hops = word & 0xff;
@@ -162,13 +165,14 @@ export function intMdOver(batch: HopBatch, stack: InbandStack, readBaseline: Rea
     const first = o + SHIM_BYTES + V10_HEADER_BYTES;
     const tail = first + stackBytes + (isHostInt ? HOST_INT_SEQUENCE_BYTES : 0);
     const next = o + b.getUint8(o + 2) * 4;
-    // Host-INT leaves the tail out of Length, and its sink takes it off.
-    if (next !== tail + V05_TAIL_BYTES && !(isHostInt && next === tail)) return refuse(Warning.intLength);
+    // A tunnel overwrites nothing and needs no tail; Host-INT leaves it out of Length, and its sink takes it off.
+    const mayLackTail = isHostInt || isTunnel;
+    if (next !== tail + V05_TAIL_BYTES && !(mayLackTail && next === tail)) return refuse(Warning.intLength);
     stack.isInt = true;
     stack.layout = LAYOUT_V05;
     if ((word & 0x01000000) !== 0) stack.warnings |= Warning.intHopsMissing;
     stack.overwritten = Overwritten.nothing;
-    if (next > tail && next <= end) {
+    if (next > tail && next <= end && !isTunnel) {
       stack.overwritten = Overwritten.v05;
       stack.originalProtocol = b.getUint8(tail);
       stack.originalPort = b.getUint16(tail + 1);
@@ -224,5 +228,10 @@ export function intMdOver(batch: HopBatch, stack: InbandStack, readBaseline: Rea
     readBaseline(b, o, end, bitmap, row, profile, stack.layout);
   }
 
-  return { decodeIntMd, decodeIntHeader };
+  function decodeOlderInTunnel(b: DataView, o: number, end: number, report: number, profile: SourceProfile): number {
+    stack.reset();
+    return decodeOlder(b, o, end, report, profile, true);
+  }
+
+  return { decodeIntMd, decodeIntHeader, decodeOlderInTunnel };
 }

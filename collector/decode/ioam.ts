@@ -172,6 +172,7 @@ export function ioamOver(batch: HopBatch, at: Cursor, stack: InbandStack): Ioam 
         nodeId[row] = word & 0xffffff;
         found |= HAS_NODE_ID;
       } else if (bit === WIDE_NODE_ID) {
+        if ((word & 0xffffff) === 0xffffff && second === NOT_AVAILABLE) continue;
         if ((word & 0xffffff) !== 0) stack.warnings |= Warning.nodeIdCut;
         nodeId[row] = second;
         found |= HAS_NODE_ID;

@@ -122,9 +122,11 @@ export function reportV10Over(
     o = readBaseline(b, o, end, (metadataBits & METADATA_FIRST) << 9, hop, profile, IntLayout.v10);
     o = readBaseline(b, o, end, (metadataBits & METADATA_EGRESS) << 8, hop, profile, IntLayout.v10);
     if ((metadataBits & METADATA_DROP) !== 0) {
-      if ((present[hop] & HAS_QUEUE_ID) === 0) queueId[hop] = b.getUint8(o);
-      dropReason[hop] = b.getUint8(o + 1);
-      present[hop] |= HAS_QUEUE_ID | HAS_DROP_REASON;
+      if (b.getUint32(o) !== 0xffffffff) {
+        if ((present[hop] & HAS_QUEUE_ID) === 0) queueId[hop] = b.getUint8(o);
+        dropReason[hop] = b.getUint8(o + 1);
+        present[hop] |= HAS_QUEUE_ID | HAS_DROP_REASON;
+      }
       o += 4;
     }
     readBaseline(b, o, end, (metadataBits & METADATA_UTILIZATION) << 8, hop, profile, IntLayout.v10);

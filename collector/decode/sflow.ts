@@ -87,7 +87,7 @@ export function sflowOver(
     for (let index = 0; index < samples; index++) {
       // A sample takes at least eight octets: the count cannot keep us longer than the datagram is.
       if (o + 8 > end) return outcome.reject(Refusal.reportOverrun, o - start);
-      const next = o + 8 + b.getUint32(o + 4);
+      const next = o + recordBytes(b, o);
       if (next > end) return outcome.reject(Refusal.reportOverrun, o - start);
       const refusal = decodeSample(b, o + 8, next, b.getUint32(o), index, profile);
       if (refusal !== 0) outcome.refuseReport(index, refusal, o - start);
@@ -179,7 +179,7 @@ export function sflowOver(
   function readRecords(b: DataView, first: number, end: number, row: number, hop: number, profile: SourceProfile): number {
     let noted = 0;
     let vlan = 0;
-    for (let o = first; o < end; o += 8 + b.getUint32(o + 4)) {
+    for (let o = first; o < end; o += recordBytes(b, o)) {
       const type = b.getUint32(o);
       const length = b.getUint32(o + 4);
       const data = o + 8;
@@ -228,7 +228,7 @@ export function sflowOver(
     const refusal = checkRecords(b, records, end);
     if (refusal !== 0) return refusal;
     reportCount[batch.datagrams.length - 1]++;
-    for (let o = records; o < end; o += 8 + b.getUint32(o + 4)) {
+    for (let o = records; o < end; o += recordBytes(b, o)) {
       if (b.getUint32(o) === GENERIC_INTERFACE && b.getUint32(o + 4) >= GENERIC_INTERFACE_BYTES) readInterface(b, o + 8);
     }
     return 0;
@@ -252,9 +252,15 @@ export function sflowOver(
   return decodeSflow;
 }
 
+/** Octets of a sample or record at `o` with its head; opaque data is filled to whole words (RFC 4506 section 4.10). */
+function recordBytes(b: DataView, o: number): number {
+  const length = b.getUint32(o + 4);
+  return 8 + length + ((4 - (length & 3)) & 3);
+}
+
 /** Walks the records at [o, end): 0 when their lengths fill it exactly, else the refusal. */
 function checkRecords(b: DataView, o: number, end: number): number {
-  while (o + 8 <= end) o += 8 + b.getUint32(o + 4);
+  while (o + 8 <= end) o += recordBytes(b, o);
   return o === end ? 0 : Refusal.metadataShort;
 }
 

@@ -25,7 +25,9 @@ const GTPU_PORT = 2152;
 /** By Next Protocol of VXLAN-GPE: EtherType of what follows. */
 const GPE_PAYLOADS = [0, EtherType.ipv4, EtherType.ipv6, EtherType.ethernet] as const;
 const GPE_ETHERNET = 3;
-/** Next Protocol of INT in VXLAN-GPE: none is registered, INT v2.0 names 0x80 and v2.1 0x82. */
+/** Next Protocol of INT in VXLAN-GPE: none is registered, the versions of INT name these. VPP has IOAM at 0x05, whose shim has another type. */
+const GPE_INT_V05 = 0x05;
+const GPE_INT_V10 = 0x08;
 const GPE_INT_V20 = 0x80;
 const GPE_INT_V21 = 0x82;
 const MAX_GPE_SHIMS = 2;
@@ -42,7 +44,12 @@ export interface Tunnels {
 }
 
 /** The readers over a batch, and over the cursor of the walk that they are steps of. */
-export function tunnelsOver(batch: HopBatch, at: Cursor, stack: InbandStack, { decodeIntHeader }: IntMd): Tunnels {
+export function tunnelsOver(
+  batch: HopBatch,
+  at: Cursor,
+  stack: InbandStack,
+  { decodeIntHeader, decodeOlderInTunnel }: IntMd,
+): Tunnels {
   const { flowKey } = batch.reports;
 
   /** RFC 2784 and 2890: checksum, key and sequence number are there when their flags say so. */
@@ -83,6 +90,18 @@ export function tunnelsOver(batch: HopBatch, at: Cursor, stack: InbandStack, { d
     return true;
   }
 
+  /** The same up to v1.0: the type is the first octet, the length the third, and it counts the shim. */
+  function readOlderInt(b: DataView, o: number, end: number, row: number): boolean {
+    const bytes = b.getUint8(o + 2) * 4;
+    if (b.getUint8(o) !== SHIM_TYPE_MD || bytes === 0) return false;
+    if (at.lookForInt && !stack.isInt) {
+      decodeOlderInTunnel(b, o, end, row, at.profile);
+      at.warnings |= stack.warnings;
+    }
+    at.offset = o + bytes;
+    return true;
+  }
+
   function readUdpTunnel(b: DataView, end: number, row: number, port: number): boolean {
     if (isVxlanPort(port)) readVxlan(b, end, row);
     else if (port === VXLAN_GPE_PORT) readVxlanGpe(b, end, row);
@@ -108,12 +127,14 @@ export function tunnelsOver(batch: HopBatch, at: Cursor, stack: InbandStack, { d
     let next = (flags & 0x04) !== 0 ? b.getUint8(at.offset + 3) : GPE_ETHERNET;
     enterTunnel(row, TUNNEL_VXLAN, u24(b, at.offset + 4));
     at.offset += 8;
-    for (let shims = 0; next === GPE_INT_V20 || next === GPE_INT_V21; shims++) {
+    for (let shims = 0; isGpeInt(next); shims++) {
       if (shims === MAX_GPE_SHIMS) return at.stop();
       const o = at.offset;
       if (end - o < 4) return at.truncate();
+      const isOlder = next === GPE_INT_V05 || next === GPE_INT_V10;
       next = b.getUint8(o + 3);
-      if (!readInt(b, o, end, row, b.getUint8(o) >>> 4)) return at.stop();
+      const isPassed = isOlder ? readOlderInt(b, o, end, row) : readInt(b, o, end, row, b.getUint8(o) >>> 4);
+      if (!isPassed) return at.stop();
     }
     openPayload(next < GPE_PAYLOADS.length ? GPE_PAYLOADS[next] : 0, end);
   }
@@ -208,6 +229,10 @@ export function tunnelsOver(batch: HopBatch, at: Cursor, stack: InbandStack, { d
   }
 
   return { readGre, readUdpTunnel };
+}
+
+function isGpeInt(next: number): boolean {
+  return next === GPE_INT_V21 || next === GPE_INT_V20 || next === GPE_INT_V10 || next === GPE_INT_V05;
 }
 
 /** IANA 4789, Linux and Flannel and Cilium 8472, Weave 6784. */

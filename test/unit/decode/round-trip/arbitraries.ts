@@ -68,7 +68,7 @@ export function hopJson(hop: IntHop, bitmap: number, { origin, level2, buffer: h
   const has = (bit: number): boolean => (bitmap & bitMask(bit)) !== 0;
   const text = (value: bigint | null | undefined) => value?.toString() ?? null;
   const interfaces = has(6) && level2 ? hop.level2Interfaces : null;
-  const utilization = has(7) ? (hop.egressTxUtilization ?? null) : null;
+  const utilization = has(7) ? hop.egressTxUtilization : null;
   return {
     nodeId: has(0) ? (hop.nodeId ?? null) : null,
     ingressInterfaceId: has(1) ? (hop.level1Interfaces?.ingressInterfaceId ?? null) : null,
@@ -79,11 +79,16 @@ export function hopJson(hop: IntHop, bitmap: number, { origin, level2, buffer: h
     ingressTimestamp: has(4) ? text(hop.ingressTimestamp) : null,
     egressTimestamp: has(5) ? text(hop.egressTimestamp) : null,
     origin,
-    ...(interfaces?.ingressInterfaceId == null ? {} : { level2IngressInterfaceId: interfaces.ingressInterfaceId }),
-    ...(interfaces?.egressInterfaceId == null ? {} : { level2EgressInterfaceId: interfaces.egressInterfaceId }),
-    ...(utilization === null ? {} : { egressInterfaceTxUtilization: utilization }),
+    ...only('level2IngressInterfaceId', interfaces?.ingressInterfaceId),
+    ...only('level2EgressInterfaceId', interfaces?.egressInterfaceId),
+    ...only('egressInterfaceTxUtilization', utilization),
     ...(has(8) && hasBuffer ? hop.buffer : {}),
   };
+}
+
+/** A key that is left out where its value is not known. */
+function only(key: string, value: number | null | undefined): object {
+  return (value ?? null) === null ? {} : { [key]: value };
 }
 
 /** Where each layer of a packet begins and ends, and how long the packet from there on is. */
