@@ -1,5 +1,5 @@
 // Reports of intel/host-int: Telemetry Report v0.5 with NProto 3 (drop summary) and 4 (latency).
-// Section 9.5; intel/host-int 84c0d53, docs/Host_INT_fmt.md and the layouts its programs send.
+// intel/host-int 84c0d53, docs/Host_INT_fmt.md and the layouts its programs send.
 
 import { u16, u32 } from './octets.ts';
 import { intV05 } from './int-v05.ts';

@@ -1,4 +1,4 @@
-// IFA 2.0: IFA header behind IP, metadata header behind the L4 header, records of 32 octets per hop. Section 9.10
+// IFA 2.0: IFA header behind IP, metadata header behind the L4 header, records of 32 octets per hop.
 // (draft-kumar-ippm-ifa-08 as scapy implements it; the draft lets namespaces define other records).
 
 import { u16, u32, u8 } from './octets.ts';

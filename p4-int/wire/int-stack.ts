@@ -1,4 +1,4 @@
-// The INT-MD metadata stack: one entry per hop in bit order, the newest hop first. Sections 6.1, 6.5 and 6.6.
+// The INT-MD metadata stack: one entry per hop in bit order, the newest hop first.
 
 import { ones } from './octets.ts';
 import { bitMask, bufferWord, interfacePair, queueWord, timestamp, word, type Known, type NodeMetadata } from './metadata.ts';
@@ -33,7 +33,7 @@ export const WIDTHS_V05: StackWidths = {
   checksumComplement: false,
 };
 export const WIDTHS_V10: StackWidths = { ...WIDTHS_V05, bit6: 'level2Interfaces', checksumComplement: true };
-/** GEANT int-platforms: version 1 with 8-octet timestamps and level-2 ids of 2 octets (section 9.4). */
+/** GEANT int-platforms: version 1 with 8-octet timestamps and level-2 ids of 2 octets. */
 export const WIDTHS_GEANT: StackWidths = { ...WIDTHS_V10, timestamp: 8, level2Interface: 2 };
 export const WIDTHS_V21: StackWidths = { ...WIDTHS_V10, timestamp: 8, buffer: true };
 
@@ -100,7 +100,7 @@ function unitOctets(hop: IntHop, bit: number, widths: StackWidths): Buffer {
     case 8:
       return widths.buffer ? bufferWord(hop.buffer) : ones(4);
     default:
-      // Reserved bits are answered with ones by nodes that do not know them (section 6.6).
+      // Reserved bits are answered with ones by nodes that do not know them.
       return ones(4);
   }
 }

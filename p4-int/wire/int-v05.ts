@@ -1,4 +1,4 @@
-// INT v0.5 behind TCP/UDP, behind VXLAN-GPE or as a Geneve option: shim, 8-octet header, stack, tail. Sections 6.1 to 6.3.
+// INT v0.5 behind TCP/UDP, behind VXLAN-GPE or as a Geneve option: shim, 8-octet header, stack, tail.
 
 import { u16, u8 } from './octets.ts';
 import { entryWords, stackOctets, WIDTHS_V05, type IntHop } from './int-stack.ts';

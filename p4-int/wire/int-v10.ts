@@ -1,5 +1,4 @@
 // INT v1.0 behind TCP/UDP, behind VXLAN-GPE or as a Geneve option, and how ONOS and GEANT deviate from it.
-// Sections 6.1 to 6.3, 9.3 and 9.4.
 
 import { u16, u32, u64, u8 } from './octets.ts';
 import { entryWords, stackOctets, WIDTHS_GEANT, WIDTHS_V10, type IntHop } from './int-stack.ts';

@@ -1,4 +1,4 @@
-// INT v2.1 (and v2.0) in-band headers, MD and MX, behind TCP/UDP, GRE, VXLAN-GPE or as a Geneve option. Sections 6.1 to 6.5.
+// INT v2.1 (and v2.0) in-band headers, MD and MX, behind TCP/UDP, GRE, VXLAN-GPE or as a Geneve option.
 
 import { u16, u32, u64, u8 } from './octets.ts';
 import { entryWords, stackOctets, WIDTHS_V21, type IntHop } from './int-stack.ts';

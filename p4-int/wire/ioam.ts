@@ -1,5 +1,5 @@
 // IOAM options: pre-allocated and incremental trace, edge-to-edge, direct export, and their IPv6 carrier.
-// RFC 9197, RFC 9326, RFC 9486 and section 9.11 of the wire-format reference.
+// RFC 9197, RFC 9326, RFC 9486.
 
 import { u16, u32, u64, u8 } from './octets.ts';
 import { nodeOctets, nodeWords, snapshotOctets, type IoamNode } from './ioam-node.ts';

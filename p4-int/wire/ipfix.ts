@@ -1,5 +1,5 @@
 // IPFIX messages with templates, options templates and data records of fixed and variable length. RFC 7011 section 3 and 7.
-// Enough to carry draft-spiegel-ippm-ioam-rawexport (section 9.11), whose element ids are not assigned.
+// Enough to carry draft-spiegel-ippm-ioam-rawexport, whose element ids are not assigned.
 
 import { u16, u32, u8 } from './octets.ts';
 

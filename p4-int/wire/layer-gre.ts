@@ -1,4 +1,4 @@
-// GRE version 0 with its optional words, written from RFC 2784, RFC 2890 and section 10.
+// GRE version 0 with its optional words, written from RFC 2784, RFC 2890.
 
 import { internetChecksumOf, u16, u32 } from './octets.ts';
 import { etherTypeOf } from './layer-next.ts';

@@ -1,4 +1,4 @@
-// GTP-U version 1 with its extension headers, written from 3GPP TS 29.281, TS 38.415 (PDU session container) and section 10.
+// GTP-U version 1 with its extension headers, written from 3GPP TS 29.281, TS 38.415 (PDU session container).
 
 import { padded, u16, u32, u8 } from './octets.ts';
 import type { Following, Head } from './layers.ts';

@@ -1,4 +1,4 @@
-// IPv4 and IPv6 headers, written from RFC 791, RFC 8200 and section 10.
+// IPv4 and IPv6 headers, written from RFC 791, RFC 8200.
 
 import { internetChecksumOf, ipv4Octets, ipv6Octets, padded, u16, u32, u8 } from './octets.ts';
 import { extensionChain, type Ipv6Layer } from './layer-ipv6-extension.ts';

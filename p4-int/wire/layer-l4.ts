@@ -1,4 +1,4 @@
-// TCP, UDP, SCTP and ICMP headers, written from RFC 9293, 768, 9260, 792, 4443 and section 10.
+// TCP, UDP, SCTP and ICMP headers, written from RFC 9293, 768, 9260, 792, 4443.
 // Checksums are derived only where the whole packet is written: an exporter cannot verify a cut one either.
 
 import { crc32cOctets, internetChecksumOf, padded, u16, u32, u8 } from './octets.ts';
@@ -17,7 +17,7 @@ export interface TcpLayer {
   urgentPointer?: number;
   /** Raw option octets, filled with zeros to a multiple of 4. */
   options?: Uint8Array;
-  /** Words; give it where the options stand elsewhere (behind an INT stack, section 6.2). Default: header and options. */
+  /** Words; give it where the options stand elsewhere (behind an INT stack). Default: header and options. */
   dataOffset?: number;
   /** Default: derived, 0 in a cut packet. */
   checksum?: number;

@@ -1,4 +1,4 @@
-// Ethernet II, 802.1Q/802.1ad tags and MPLS label stacks, written from IEEE 802.3/802.1Q, RFC 3032 and section 10.
+// Ethernet II, 802.1Q/802.1ad tags and MPLS label stacks, written from IEEE 802.3/802.1Q, RFC 3032.
 
 import { macOctets, u16, u32 } from './octets.ts';
 import { etherTypeOf } from './layer-next.ts';

@@ -1,4 +1,4 @@
-// How a header names its successor: EtherTypes, IP protocol numbers and VXLAN-GPE next protocols (IANA; section 10).
+// How a header names its successor: EtherTypes, IP protocol numbers and VXLAN-GPE next protocols (IANA).
 
 import type { Layer } from './layers.ts';
 

@@ -1,4 +1,4 @@
-// VXLAN, VXLAN-GPE and Geneve headers, written from RFC 7348, draft-ietf-nvo3-vxlan-gpe, RFC 8926 and section 10.
+// VXLAN, VXLAN-GPE and Geneve headers, written from RFC 7348, draft-ietf-nvo3-vxlan-gpe, RFC 8926.
 
 import { u16, u32, u8 } from './octets.ts';
 import { etherTypeOf, gpeProtocolOf } from './layer-next.ts';

@@ -1,5 +1,5 @@
 // Packets out of layers, outermost first. What a layer says about its successors (next protocol, lengths, checksums)
-// is derived from them unless the layer says otherwise. Sections 10 and 5.6 of the wire-format reference; RFCs by layer file.
+// is derived from them unless the layer says otherwise. RFCs by layer file.
 
 import { ipv4Octets, ipv6Octets } from './octets.ts';
 import { ethernetHead, mplsHead, vlanHead, type EthernetLayer, type MplsLayer, type VlanLayer } from './layer-link.ts';

@@ -1,4 +1,4 @@
-// Metadata of one node as words on the wire: interfaces, queue, buffer, timestamps. Sections 3, 4, 5.4, 6.1 and 6.6.
+// Metadata of one node as words on the wire: interfaces, queue, buffer, timestamps.
 // `null` is "not available" and becomes all ones; the unit of times and occupancies is that of the device.
 
 import { ones, u16, u32, u64, u8 } from './octets.ts';
@@ -28,7 +28,7 @@ export interface BufferState {
 export interface QueueDrop {
   /** 8 bits. */
   queueId: number;
-  /** 8 bits; meaning per implementation (section 7.3). */
+  /** 8 bits; meaning per implementation. */
   dropReason: number;
 }
 

@@ -1,4 +1,4 @@
-// Telemetry Report v0.5: fixed header, drop or switch-local header, Ethernet frame to the end of the datagram. Section 3.
+// Telemetry Report v0.5: fixed header, drop or switch-local header, Ethernet frame to the end of the datagram. Specification v0.5 section 3.2.
 
 import { u16, u32, u8 } from './octets.ts';
 

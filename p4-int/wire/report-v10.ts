@@ -1,4 +1,4 @@
-// Telemetry Report v1.0: one report per datagram, header with optional metadata, packet to the end. Sections 4 and 9.3.
+// Telemetry Report v1.0: one report per datagram, header with optional metadata, packet to the end. Specification v1.0 sections 3.1 to 3.3, and as ONOS has it.
 
 import { u32 } from './octets.ts';
 import { dropWord, interfacePair, queueWord, word, type NodeMetadata, type Known, type QueueDrop } from './metadata.ts';
@@ -16,7 +16,7 @@ export interface ReportV10 {
   dropped?: boolean;
   congestedQueue?: boolean;
   trackedFlow?: boolean;
-  /** `onos`: D, Q, F in front of the reserved bits (section 9.3). Default: behind them. */
+  /** `onos`: D, Q, F in front of the reserved bits. Default: behind them. */
   flagPlacement?: 'onos';
   /** 6 bits. */
   hardwareId: number;

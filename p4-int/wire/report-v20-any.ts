@@ -1,4 +1,4 @@
-// Telemetry Report v2.0 with everything it can carry: group header and individual reports of every type. Section 5.
+// Telemetry Report v2.0 with everything it can carry: group header and individual reports of every type. Specification v2.0 sections 3.1 to 3.4.
 // The simulator's hot path is report-v20.ts, which writes one fixed shape; this one writes any, for tests.
 
 import { padded, u16, u32, u8 } from './octets.ts';

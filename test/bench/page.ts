@@ -57,6 +57,8 @@ const NOTES = [
   '  plus that of decode and observe in memory.',
   '- `loss-free-rate`: the highest rate at which a trial of at least twenty buffers lost nothing. `vs-dgram`: over that of Node’s own socket,',
   '  with the same pipeline behind it and the same sender.',
+  '- `dialect`: decode alone, one datagram of each dialect in turn in one process; `vs-postcard`: a hop of it over a plain v2.0 postcard of the same',
+  '  round.',
   '- `observe`: v2.0 groups of eight postcards, each of one of so many live flows at random, of 16 nodes and 128 queues; `single`: one',
   '  postcard a datagram.',
   '- `webhook`: from the sending of the postcard that opens an incident to the request at the receiver, under 200,000 datagrams a second.',

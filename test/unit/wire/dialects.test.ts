@@ -1,4 +1,4 @@
-// Headers of which section 12 has no example, against octets laid out by hand from the tables of sections 3 to 6 and 9.
+// Headers of which no example is published, against octets laid out by hand from the tables of the specifications.
 
 import { describe, expect, it } from 'vitest';
 import { hostIntDropReport, hostIntLatencyReport } from '../../../p4-int/wire/host-int.ts';

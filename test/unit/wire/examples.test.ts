@@ -1,4 +1,4 @@
-// The worked examples of the wire-format reference (section 12) come out of the writers octet for octet.
+// The worked examples in vectors.json come out of the writers octet for octet.
 
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';

@@ -1,5 +1,5 @@
 // TCP packets whose DSCP is that of INT and which have none: the timestamps that Linux sends (NOP, NOP, kind 8, length 10) begin like a shim of v1.0,
-// type 1 with a Length of 8 words. Section 6.7: a guard before belief.
+// type 1 with a Length of 8 words. A guard before belief.
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { packetOf, type Layer } from '../../../../p4-int/wire/layers.ts';
 import type { SflowCounterRecord, SflowFlowRecord, SflowInterfaceCounters } from '../../../../p4-int/wire/sflow-records.ts';
 import type { SflowInterface, SflowSample } from '../../../../p4-int/wire/sflow.ts';
-import { ETHERNET, ipv4Address, ipv6Address, octets, uint, words } from './arbitraries.ts';
+import { ETHERNET, ipv4Address, ipv6Address, octets, uint } from './arbitraries.ts';
 
 const NOT_TOLD = 0xffff_ffff;
 const INTERNAL = 0x3fff_ffff;
@@ -49,7 +49,7 @@ const unknownRecord = fc.record({
   kind: fc.constant('unknown' as const),
   enterprise: fc.constantFrom(0, 4413, 30_065),
   format: fc.constantFrom(1005, 1021, 4000),
-  body: words(5),
+  body: octets(0, 20),
 });
 const router = fc.record({
   kind: fc.constant('router' as const),
@@ -231,6 +231,6 @@ export const unknownSample = fc
     kind: fc.constant('unknown' as const),
     enterprise: fc.constantFrom(0, 4413),
     format: fc.integer({ min: 6, max: 4095 }),
-    body: words(9),
+    body: octets(0, 37),
   })
   .map((sample): Given => ({ sample, line: { rejected: 'E_REPTYPE' }, links: [] }));
