@@ -27,6 +27,8 @@ const SHIM_BYTES = 4;
 const V21_HEADER_BYTES = 12;
 const V10_HEADER_BYTES = 8;
 const V05_TAIL_BYTES = 4;
+/** NOP, NOP, kind 8, length 10 (RFC 7323 appendix A): how nearly every TCP packet's options begin. */
+const TCP_TIMESTAMPS = 0x0101_080a;
 
 /**
  * Reads shim, header and stack at [o, end), as they lie behind TCP or UDP, and appends one hop per stack entry, oldest first; describes them
@@ -120,27 +122,30 @@ export function intMdOver(batch: HopBatch, stack: InbandStack, readBaseline: Rea
 
   /** v1.0 and v0.5: Length of the shim is its third octet and counts the shim. */
   function decodeOlder(b: DataView, o: number, end: number, report: number, profile: SourceProfile, isTunnel: boolean): number {
+    // Timestamps of TCP stand where the shim would, and begin as it does.
+    if (b.getUint32(o) === TCP_TIMESTAMPS) return 0;
     if (end - o < SHIM_BYTES + V10_HEADER_BYTES) return refuse(Warning.intShort);
     const word = b.getUint32(o + 4);
     const bitmap = b.getUint16(o + 8);
     const version = word >>> 28;
     // The last five bits of the second octet are the size of an entry in v0.5, and reserved in v1.0.
     if (version === 0 && (word & 0x001f0000) !== 0) return decodeV05(b, o, end, word, bitmap, report, profile, isTunnel);
-    const hopBytes = ((word >>> 8) & 0x1f) * 4;
     // ONOS says version 0 and means 1.
-    const isOnos = version === 0 && !profile.strict && hopBytes === baselineBytes(bitmap, LAYOUT_V10);
+    const isOnos = version === 0 && !profile.strict;
     if (version !== 1 && !isOnos) return refuse(Warning.intVersion);
+    const hopBytes = ((word >>> 8) & 0x1f) * 4;
+    const isByTheLetter = hopBytes === baselineBytes(bitmap, LAYOUT_V10);
+    const isGeant = version === 1 && !profile.strict && !isByTheLetter && hopBytes === baselineBytes(bitmap, LAYOUT_GEANT);
+    // v1.0 knows no domains: entries are as long as the bitmap says, or this is no INT. The options of a TCP packet can look like a shim.
+    if (bitmap === 0 || (!isByTheLetter && !isGeant)) return refuse(isOnos ? Warning.intVersion : Warning.hopMl);
     stack.isInt = true;
     stack.overwritten = isTunnel ? Overwritten.nothing : Overwritten.dscp;
     stack.originalDscp = b.getUint8(o + 3) >>> 2;
     if (isOnos) stack.warnings |= Warning.versionNibble;
-    const stackBytes = b.getUint8(o + 2) * 4 - SHIM_BYTES - V10_HEADER_BYTES;
-    if (stackBytes < 0) return refuse(Warning.intLength);
-    const isGeant =
-      !profile.strict && hopBytes !== baselineBytes(bitmap, LAYOUT_V10) && hopBytes === baselineBytes(bitmap, LAYOUT_GEANT);
     stack.layout = isGeant ? LAYOUT_GEANT : LAYOUT_V10;
     if (isGeant) stack.warnings |= Warning.intWidths;
-    if (bitmap === 0 || hopBytes < baselineBytes(bitmap, stack.layout)) return refuse(Warning.hopMl);
+    const stackBytes = b.getUint8(o + 2) * 4 - SHIM_BYTES - V10_HEADER_BYTES;
+    if (stackBytes < 0) return refuse(Warning.intLength);
     if (stackBytes % hopBytes !== 0) return refuse(Warning.intStackRemainder);
     if ((word & 0x01800000) !== 0) stack.warnings |= Warning.intHopsMissing;
     return readStack(b, o + SHIM_BYTES + V10_HEADER_BYTES, end, stackBytes / hopBytes, hopBytes, bitmap, report, profile);
