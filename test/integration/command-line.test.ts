@@ -12,7 +12,7 @@ import { noisyBackup } from '../../p4-int/fabric/scenario.ts';
 import { scenarioSettings } from '../support/collector.ts';
 import { fabricDatagrams, pcapOf } from '../support/fabric-datagrams.ts';
 import { capturePath, NETFLOW, vectorBytes } from '../support/fixtures.ts';
-import { start, until } from '../support/processes.ts';
+import { freePorts, start, until } from '../support/processes.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const cli = join(root, 'collector', 'cli.ts');
@@ -62,6 +62,18 @@ describe('decode', () => {
     ]);
     expect(lines[0].hops).toEqual(lines[1].hops);
     expect([code, err]).toEqual([1, 'hopscope: line 5 is no whole number of octets in hexadecimal, and was passed over.\n']);
+  });
+
+  it('decodes what comes in on a live port until it is told to end', async () => {
+    const [port] = await freePorts(1);
+    const running = start(process.execPath, [cli, 'decode', '--listen', String(port), '--profile', 'spec']);
+    await until('the port', () => running.output().includes('listening on UDP port'));
+    const socket = createSocket('udp4');
+    socket.send(vectorBytes('v2-single-postcard'), port, '127.0.0.1');
+    await until('the report', () => running.output().includes('"nodeId":257'));
+    socket.close();
+    expect(await running.stop('SIGINT')).toBe(0);
+    expect(running.output()).toContain('"source":"127.0.0.1"');
   });
 
   it('names a format that is not decoded', () => {
