@@ -1,13 +1,12 @@
 // Decoded datagrams as text for people: a row for each hop, or every octet and what deviates.
 
-import { addressText, ipv6Text } from './address.ts';
 import type { DatagramOutcome } from './decode/outcome.ts';
 import type { SourceProfile } from './decode/profile.ts';
 import { REFUSAL_TEXT, REFUSALS, WARNING_TEXT, warningNames } from './decode/reason.ts';
 import { explain } from './explain.ts';
-import { addressFamilyOf, destinationPortOf, FLOW_WORDS, FlowPart, FlowWord, protocolOf, sourcePortOf } from './flow-key.ts';
+import { FLOW_WORDS, FlowPart } from './flow-key.ts';
 import { DIALECTS, latencyOf, Present, type HopBatch } from './hop.ts';
-import { rejectionDetail } from './report-json.ts';
+import { endpointsOf, rejectionDetail } from './report-json.ts';
 
 const WIDTHS = [6, 6, 12, 11, 11, 5, 9, 11, 6] as const;
 
@@ -71,15 +70,14 @@ function rowOf(cells: readonly (string | number)[], end: string): string {
 function flowText(batch: HopBatch, report: number): string {
   const { flowParts, flowKey } = batch.reports;
   if ((flowParts[report] & FlowPart.addresses) === 0) return '-';
-  const at = report * FLOW_WORDS;
-  const isV6 = addressFamilyOf(flowKey, at) === 6;
-  const end = (word: number, port: number): string => {
-    const address = (isV6 ? ipv6Text : addressText)(flowKey, at + word);
-    if ((flowParts[report] & FlowPart.ports) === 0) return address;
-    return isV6 ? `[${address}]:${port}` : `${address}:${port}`;
-  };
-  const source = end(FlowWord.source, sourcePortOf(flowKey, at));
-  return `${source} > ${end(FlowWord.destination, destinationPortOf(flowKey, at))} protocol ${protocolOf(flowKey, at)}`;
+  const flow = endpointsOf(flowKey, report * FLOW_WORDS, flowParts[report]);
+  const source = endText(flow.sourceAddress, flow.sourcePort);
+  return `${source} > ${endText(flow.destinationAddress, flow.destinationPort)} protocol ${flow.protocol}`;
+}
+
+function endText(address: string, port: number | null): string {
+  if (port === null) return address;
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** Every field of a datagram by its offset, then what the decoder made of it: what deviates, and what was refused. */

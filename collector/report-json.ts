@@ -178,7 +178,8 @@ function outerOf(batch: HopBatch, row: number): object {
   return { ...endpointsOf(r.outerKey, row * OUTER_WORDS, r.outerParts[row]), dscp: r.outerDscp[row] };
 }
 
-function endpointsOf(key: Uint32Array, at: number, parts: number): object {
+/** The ends of a packet, of whose key the parts in `parts` (see FlowPart) are known; ports are null where they are not. */
+export function endpointsOf(key: Uint32Array, at: number, parts: number) {
   const hasPorts = (parts & FlowPart.ports) !== 0;
   const textOf = addressFamilyOf(key, at) === 6 ? ipv6Text : addressText;
   return {

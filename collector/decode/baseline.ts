@@ -9,6 +9,7 @@ import type { SourceProfile } from './profile.ts';
 // Bound here, because an imported binding is loaded and checked at each use.
 const {
   buffer: HAS_BUFFER,
+  dropReason: HAS_DROP_REASON,
   egressInterfaceId: HAS_EGRESS_INTERFACE_ID,
   egressInterfaceTxUtilization: HAS_EGRESS_INTERFACE_TX_UTILIZATION,
   egressTimestamp: HAS_EGRESS_TIMESTAMP,
@@ -45,9 +46,17 @@ export type ReadBaseline = (
   layout: number,
 ) => number;
 
-/** The reader over a batch. */
-export function baselineOver(batch: HopBatch): ReadBaseline {
-  const { present, ingressInterfaceId, egressInterfaceId, hopLatencyNs, queueId } = batch;
+/** Reads queue id and drop reason at `o`, where four octets are, into hop `row`: the one word of a report that no stack has. */
+export type ReadDropReason = (b: DataView, o: number, row: number) => void;
+
+export interface Metadata {
+  readonly readBaseline: ReadBaseline;
+  readonly readDropReason: ReadDropReason;
+}
+
+/** The readers over a batch. */
+export function metadataOver(batch: HopBatch): Metadata {
+  const { present, dropReason, ingressInterfaceId, egressInterfaceId, hopLatencyNs, queueId } = batch;
   const { queueOccupancy, ingressTimestampWords, egressTimestampWords, egressInterfaceTxUtilization } = batch;
   const { level2IngressInterfaceId, level2EgressInterfaceId, bufferId, bufferOccupancy } = batch;
 
@@ -164,5 +173,12 @@ export function baselineOver(batch: HopBatch): ReadBaseline {
     return o;
   }
 
-  return readBaseline;
+  function readDropReason(b: DataView, o: number, row: number): void {
+    if (b.getUint32(o) === 0xffffffff) return;
+    if ((present[row] & HAS_QUEUE_ID) === 0) queueId[row] = b.getUint8(o);
+    dropReason[row] = b.getUint8(o + 1);
+    present[row] |= HAS_QUEUE_ID | HAS_DROP_REASON;
+  }
+
+  return { readBaseline, readDropReason };
 }

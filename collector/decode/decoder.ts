@@ -4,7 +4,7 @@
 // Rule: all or nothing per datagram. A rejected datagram leaves the batch as it was.
 
 import { DIALECTS, type HopBatch } from '../hop.ts';
-import { baselineOver } from './baseline.ts';
+import { metadataOver } from './baseline.ts';
 import { Cursor, looksLikeEthernet } from './cursor.ts';
 import { HostInt, hostIntOver } from './host-int.ts';
 import { ifaOver } from './ifa.ts';
@@ -44,8 +44,8 @@ export function decoderOver(batch: HopBatch, outcome: DatagramOutcome): DialectD
   const stack = new InbandStack();
   const at = new Cursor();
   const rows = rowsOver(batch, outcome);
-  const readBaseline = baselineOver(batch);
-  const int = intMdOver(batch, stack, readBaseline);
+  const metadata = metadataOver(batch);
+  const int = intMdOver(batch, stack, metadata.readBaseline);
   const { readIoamOptions, readIoamTrace } = ioamOver(batch, at, stack);
   const tunnels = tunnelsOver(batch, at, stack, int);
   const decodeInnerPacket = innerPacketOver(batch, at, stack, {
@@ -54,11 +54,11 @@ export function decoderOver(batch: HopBatch, outcome: DatagramOutcome): DialectD
     readIoamOptions,
     decodeIfa: ifaOver(batch, stack),
   });
-  const decodeReportV20 = reportV20Over(batch, outcome, stack, rows, readBaseline, decodeInnerPacket);
+  const decodeReportV20 = reportV20Over(batch, outcome, stack, rows, metadata, decodeInnerPacket);
   /** By dialect. */
   const decoders: readonly DialectDecoder[] = [
     reportV05Over(batch, outcome, stack, rows, decodeInnerPacket),
-    reportV10Over(batch, outcome, stack, rows, readBaseline, decodeInnerPacket),
+    reportV10Over(batch, outcome, stack, rows, metadata, decodeInnerPacket),
     decodeReportV20,
     hostIntOver(batch, outcome, stack, rows, decodeInnerPacket, int.decodeIntMd),
     ipfixOver(batch, outcome, stack, rows, decodeInnerPacket, readIoamTrace),
@@ -126,7 +126,6 @@ function recogniseV0(b: DataView, start: number, end: number, version: number, p
   if (half === 5 && end - start >= 24) return NETFLOW_V5;
   if (half === 9 && end - start >= 20) return NETFLOW_V9;
   if (half === 10 && end - start >= 16 && b.getUint16(start + 2) === end - start) return IPFIX;
-  const nextProtocol = (word >>> 24) & 0x0f;
-  // A report about nothing (D, Q and F are 0) of a packet that shows no IP could be anything.
-  return nextProtocol === 0 && (word & V05_FLAGS) === 0 && (profile.dialects & (1 << V05)) === 0 ? UNRECOGNISED : V05;
+  // A report about nothing (NProto, D, Q and F are 0) of a packet that shows no IP could be anything.
+  return first === 0 && (word & V05_FLAGS) === 0 && (profile.dialects & (1 << V05)) === 0 ? UNRECOGNISED : V05;
 }

@@ -73,8 +73,7 @@ export function hostIntOver(
     egressInterfaceId[sink] = b.getUint16(o + 10);
     present[sink] |= HAS_EGRESS_INTERFACE_ID;
     hopCount[row] = 2;
-    stack.reset();
-    stack.fillBytes = 0;
+    stack.begin(0);
     warnings[row] = decodeInnerPacket(b, o + DROP_SUMMARY_BYTES, end, InnerType.ipv4, row, profile, false);
   }
 
@@ -90,12 +89,11 @@ export function hostIntOver(
   /** The sink's node id before the packet is an option of its command line: an IPv4 header begins otherwise than ids do. */
   function readLatency(b: DataView, o: number, end: number, profile: SourceProfile): void {
     if (end - o < IPV4_BYTES) return outcome.reject(Refusal.groupShort, FIXED_BYTES);
-    const packet = b.getUint8(o) >>> 4 === 4 && isHostIntPacket(b, o, end) ? o : o + NODE_ID_BYTES;
+    const packet = isHostIntPacket(b, o, end) ? o : o + NODE_ID_BYTES;
     if (!isHostIntPacket(b, packet, end)) return outcome.reject(Refusal.hostIntPacket, packet - o + FIXED_BYTES);
     begin(0, profile);
     const row = appendReport(0, FLAG_TRACKED_FLOW);
-    stack.reset();
-    stack.fillBytes = 0;
+    stack.begin(0);
     warnings[row] = decodeInnerPacket(b, packet, end, InnerType.ipv4, row, profile, false);
     decodeIntMd(b, shimAt(b, packet), end, row, profile);
     warnings[row] |= stack.warnings;

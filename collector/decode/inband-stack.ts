@@ -22,7 +22,7 @@ export class InbandStack {
   warnings = 0;
   /**
    * Octets at the end of the fragment that may be none of the packet: 3 where it is filled to whole words (Telemetry Report v2.0 section 3.4),
-   * else 0. Set by the decoder of the report, and kept.
+   * else 0.
    */
   fillBytes = 0;
   /** See Overwritten. */
@@ -31,6 +31,13 @@ export class InbandStack {
   originalPort = 0;
   originalProtocol = 0;
 
+  /** A new fragment begins. See fillBytes. */
+  begin(fillBytes: number): void {
+    this.reset();
+    this.fillBytes = fillBytes;
+  }
+
+  /** Another place in the same fragment is tried. */
   reset(): void {
     this.isInt = false;
     this.hops = 0;

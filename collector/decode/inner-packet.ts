@@ -241,10 +241,9 @@ export function innerPacketOver(batch: HopBatch, at: Cursor, stack: InbandStack,
     if (next === 0 && at.protocol === Protocol.tcp) {
       const options = l4 + (b.getUint8(l4 + 12) >>> 4) * 4;
       if (options > at.offset && options < end) {
-        const before = at.offset;
         next = decodeIntMd(b, options, end, row, profile);
         // Neither place has a stack: what the first one is at fault for stands.
-        if (next === 0 && !stack.isInt) decodeIntMd(b, before, end, row, profile);
+        if (next === 0 && !stack.isInt) decodeIntMd(b, at.offset, end, row, profile);
       }
     }
     at.warnings |= stack.warnings;

@@ -157,8 +157,7 @@ export function ipfixOver(
     }
     if (!isReport) return refuse(Refusal.reportType, at);
     const row = appendReport(records++, flagsOf(b, first, count));
-    stack.reset();
-    stack.fillBytes = 0;
+    stack.begin(0);
     for (let field = 0; field < count; field++) {
       warnings[row] |= readField(b, roles[first + field], starts[field], ends[field], row, profile);
     }

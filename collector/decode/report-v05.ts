@@ -89,8 +89,7 @@ export function reportV05Over(
       present[hop] |= HAS_QUEUE_OCCUPANCY | HAS_EGRESS_TIMESTAMP;
     }
     hopCount[report] = 1;
-    stack.reset();
-    stack.fillBytes = 0;
+    stack.begin(0);
     warnings[report] = decodeInnerPacket(b, o + headerBytes, end, InnerType.ethernet, report, profile, false);
   }
 

@@ -7,7 +7,7 @@ import { HopOrigin, Present, ReportFlag, type HopBatch } from '../hop.ts';
 import { popcount16, writeScaled64 } from './bytes.ts';
 import { InnerType } from './cursor.ts';
 import type { DecodeInnerPacket } from './inner-packet.ts';
-import type { ReadBaseline } from './baseline.ts';
+import type { Metadata } from './baseline.ts';
 import { IntLayout, type InbandStack } from './inband-stack.ts';
 import type { DatagramOutcome, DialectDecoder } from './outcome.ts';
 import type { SourceProfile } from './profile.ts';
@@ -16,13 +16,7 @@ import type { Rows } from './report-row.ts';
 
 // Bound here, because an imported binding is loaded and checked at each use.
 const { report: ORIGIN_REPORT } = HopOrigin;
-const {
-  dropReason: HAS_DROP_REASON,
-  hopLatency: HAS_HOP_LATENCY,
-  ingressTimestamp: HAS_INGRESS_TIMESTAMP,
-  nodeId: HAS_NODE_ID,
-  queueId: HAS_QUEUE_ID,
-} = Present;
+const { hopLatency: HAS_HOP_LATENCY, ingressTimestamp: HAS_INGRESS_TIMESTAMP, nodeId: HAS_NODE_ID } = Present;
 const { congestedQueue: FLAG_CONGESTED_QUEUE, dropped: FLAG_DROPPED, trackedFlow: FLAG_TRACKED_FLOW } = ReportFlag;
 
 const FIXED_BYTES = 16;
@@ -42,10 +36,10 @@ export function reportV10Over(
   outcome: DatagramOutcome,
   stack: InbandStack,
   { appendDatagram, appendReport }: Rows,
-  readBaseline: ReadBaseline,
+  { readBaseline, readDropReason }: Metadata,
   decodeInnerPacket: DecodeInnerPacket,
 ): DialectDecoder {
-  const { report: reportOf, present, origin, nodeId, queueId, dropReason, ingressTimestampWords } = batch;
+  const { report: reportOf, present, origin, nodeId, ingressTimestampWords } = batch;
   const { hopCount, firstHop, warnings: warningsOf } = batch.reports;
   const { timestampWrapNs } = batch.datagrams;
 
@@ -74,8 +68,7 @@ export function reportV10Over(
         ((flags & 2) !== 0 ? FLAG_CONGESTED_QUEUE : 0) |
         ((flags & 1) !== 0 ? FLAG_TRACKED_FLOW : 0),
     );
-    stack.reset();
-    stack.fillBytes = 0;
+    stack.begin(0);
     let warnings = isEarly ? Warning.flagsMisplaced : 0;
     const inner = INNER_TYPES[nextProtocol];
     warnings |= decodeInnerPacket(b, start + headerBytes, end, inner, row, profile, (flags & 1) !== 0);
@@ -122,11 +115,7 @@ export function reportV10Over(
     o = readBaseline(b, o, end, (metadataBits & METADATA_FIRST) << 9, hop, profile, IntLayout.v10);
     o = readBaseline(b, o, end, (metadataBits & METADATA_EGRESS) << 8, hop, profile, IntLayout.v10);
     if ((metadataBits & METADATA_DROP) !== 0) {
-      if (b.getUint32(o) !== 0xffffffff) {
-        if ((present[hop] & HAS_QUEUE_ID) === 0) queueId[hop] = b.getUint8(o);
-        dropReason[hop] = b.getUint8(o + 1);
-        present[hop] |= HAS_QUEUE_ID | HAS_DROP_REASON;
-      }
+      readDropReason(b, o, hop);
       o += 4;
     }
     readBaseline(b, o, end, (metadataBits & METADATA_UTILIZATION) << 8, hop, profile, IntLayout.v10);

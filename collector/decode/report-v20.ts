@@ -5,7 +5,7 @@
 import { HopOrigin, Present, ReportFlag, type HopBatch } from '../hop.ts';
 import { InnerType, looksLikeEthernet } from './cursor.ts';
 import type { DecodeInnerPacket } from './inner-packet.ts';
-import { baselineBytes, type ReadBaseline } from './baseline.ts';
+import { baselineBytes, type Metadata } from './baseline.ts';
 import { IntLayout, type InbandStack } from './inband-stack.ts';
 import type { DatagramOutcome, DialectDecoder } from './outcome.ts';
 import type { SourceProfile } from './profile.ts';
@@ -14,7 +14,7 @@ import type { Rows } from './report-row.ts';
 
 // Bound here, because an imported binding is loaded and checked at each use.
 const { report: ORIGIN_REPORT } = HopOrigin;
-const { dropReason: HAS_DROP_REASON, nodeId: HAS_NODE_ID, queueId: HAS_QUEUE_ID } = Present;
+const { nodeId: HAS_NODE_ID } = Present;
 const { trackedFlow: FLAG_TRACKED_FLOW } = ReportFlag;
 const {
   domainSpecific: INNER_DOMAIN_SPECIFIC,
@@ -43,10 +43,10 @@ export function reportV20Over(
   outcome: DatagramOutcome,
   stack: InbandStack,
   { appendDatagram, appendReport }: Rows,
-  readBaseline: ReadBaseline,
+  { readBaseline, readDropReason }: Metadata,
   decodeInnerPacket: DecodeInnerPacket,
 ): DialectDecoder {
-  const { report: reportOf, present, origin, nodeId, queueId, dropReason } = batch;
+  const { report: reportOf, present, origin, nodeId } = batch;
   const { firstHop, hopCount, flowParts, warnings: warningsOf } = batch.reports;
 
   function decodeReportV20(b: DataView, start: number, end: number, profile: SourceProfile): void {
@@ -122,8 +122,7 @@ export function reportV20Over(
     if (metadataBytes > 0 && isPacketFirst(b, metadata, inner, end, innerType)) return Refusal.metadataMisplaced;
     const row = appendReport(index, flags);
     const lookForInt = (flags & FLAG_TRACKED_FLOW) !== 0 || !isInt;
-    stack.reset();
-    stack.fillBytes = MAX_FILL_BYTES;
+    stack.begin(MAX_FILL_BYTES);
     warnings |= decodeInnerContents(b, inner, end, innerType, row, profile, lookForInt);
 
     readOwnHop(b, metadata, metadata + metadataBytes, metadataBits, isInt, row, profile);
@@ -164,10 +163,7 @@ export function reportV20Over(
     // Bit 0 is reserved here; an exporter that sets it sends its node id first.
     let next = readBaseline(b, (bits & 0x8000) !== 0 ? o + 4 : o, end, bits, hop, profile, LAYOUT_V21);
     for (let bit = 0x0040; bit > 0x0001; bit >>>= 1) if ((bits & bit) !== 0) next += 4;
-    if ((bits & 0x0001) === 0 || next + 4 > end || b.getUint32(next) === 0xffffffff) return;
-    if ((present[hop] & HAS_QUEUE_ID) === 0) queueId[hop] = b.getUint8(next);
-    dropReason[hop] = b.getUint8(next + 1);
-    present[hop] |= HAS_QUEUE_ID | HAS_DROP_REASON;
+    if ((bits & 0x0001) !== 0 && next + 4 <= end) readDropReason(b, next, hop);
   }
 
   function decodeInnerContents(

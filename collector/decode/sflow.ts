@@ -216,8 +216,7 @@ export function sflowOver(
             ? InnerType.ipv6
             : InnerType.none;
     if (inner === InnerType.none) return Warning.innerTypeReserved;
-    stack.reset();
-    stack.fillBytes = 0;
+    stack.begin(0);
     // In-band telemetry in a packet on its way is not whole: the sink reports it.
     return decodeInnerPacket(b, o + 16, headerEnd, inner, row, profile, false);
   }

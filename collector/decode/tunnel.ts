@@ -74,12 +74,13 @@ export function tunnelsOver(
   function readGreInt(b: DataView, end: number, row: number): void {
     const o = at.offset;
     if (end - o < 4) return at.truncate();
-    if (!readInt(b, o, end, row, b.getUint8(o) >>> 4)) return at.stop();
+    if (!readInt(b, o, end, row)) return at.stop();
     openPayload(b.getUint16(o + 2), end);
   }
 
   /** INT behind a four-octet shim at `o` whose second octet is the length: the cursor then stands behind it. False: it cannot be passed. */
-  function readInt(b: DataView, o: number, end: number, row: number, type: number): boolean {
+  function readInt(b: DataView, o: number, end: number, row: number): boolean {
+    const type = b.getUint8(o) >>> 4;
     if (type !== SHIM_TYPE_MD && type !== SHIM_TYPE_MX) return false;
     const bytes = b.getUint8(o + 1) * 4;
     if (at.lookForInt && !stack.isInt) {
@@ -133,7 +134,7 @@ export function tunnelsOver(
       if (end - o < 4) return at.truncate();
       const isOlder = next === GPE_INT_V05 || next === GPE_INT_V10;
       next = b.getUint8(o + 3);
-      const isPassed = isOlder ? readOlderInt(b, o, end, row) : readInt(b, o, end, row, b.getUint8(o) >>> 4);
+      const isPassed = isOlder ? readOlderInt(b, o, end, row) : readInt(b, o, end, row);
       if (!isPassed) return at.stop();
     }
     openPayload(next < GPE_PAYLOADS.length ? GPE_PAYLOADS[next] : 0, end);

@@ -66,8 +66,13 @@ export function ipv6Octets(address: string): Buffer {
 /** The Internet checksum (RFC 1071) of the octets; an odd one is filled with a zero. */
 export function internetChecksumOf(...parts: readonly Uint8Array[]): number {
   const octets = padded(Buffer.concat(parts), 2);
+  return internetChecksumAt(octets, 0, octets.length);
+}
+
+/** The same of an even number of octets where they lie. */
+export function internetChecksumAt(octets: Buffer, start: number, length: number): number {
   let sum = 0;
-  for (let i = 0; i < octets.length; i += 2) {
+  for (let i = start; i < start + length; i += 2) {
     sum += octets.readUInt16BE(i);
     if (sum > 0xffff) sum = (sum & 0xffff) + 1;
   }

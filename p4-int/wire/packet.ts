@@ -1,6 +1,8 @@
 // The heads of packets, as a switch sees them: Ethernet, IPv4, TCP or UDP. Written from RFC 791, 768 and 9293.
 // Rule: nothing here is shared with the decoder, so that one bug cannot hide another.
 
+import { internetChecksumAt } from './octets.ts';
+
 /** A packet as a report's fragment shows it. Addresses are dotted IPv4. */
 export interface PacketHead {
   sourceAddress: number;
@@ -40,7 +42,7 @@ export function writePacketHead(out: Buffer, o: number, packet: PacketHead): num
   out.writeUInt16BE(0, ip + 10);
   out.writeUInt32BE(packet.sourceAddress, ip + 12);
   out.writeUInt32BE(packet.destinationAddress, ip + 16);
-  out.writeUInt16BE(internetChecksum(out, ip, IPV4), ip + 10);
+  out.writeUInt16BE(internetChecksumAt(out, ip, IPV4), ip + 10);
   const l4 = ip + IPV4;
   out.writeUInt16BE(packet.sourcePort, l4);
   out.writeUInt16BE(packet.destinationPort, l4 + 2);
@@ -55,11 +57,4 @@ export function writePacketHead(out: Buffer, o: number, packet: PacketHead): num
   out.writeUInt16BE(0xffff, l4 + 14);
   out.writeUInt32BE(0, l4 + 16);
   return l4 + 20;
-}
-
-function internetChecksum(b: Buffer, o: number, length: number): number {
-  let sum = 0;
-  for (let i = 0; i < length; i += 2) sum += b.readUInt16BE(o + i);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
 }

@@ -3,6 +3,7 @@
 // and ends with code 1.
 
 import { Fuzzer } from '../support/fuzzing.ts';
+import { percentile } from './measure.ts';
 
 const [inputs = 10_000_000, seed = 1] = process.argv.slice(2).map(Number);
 /** Longest that 99 of 100 inputs of about 1,400 octets may take, in times of those of about 70. */
@@ -28,7 +29,7 @@ for (let i = 0; i < inputs; i++) {
   if (i % 1_000_000 === 999_999)
     console.log(`${i + 1} inputs, ${accepted} accepted, ${Math.round(performance.now() - startedMs)} ms`);
 }
-const [small, large] = [p99(costsNs.small), p99(costsNs.large)];
+const [small, large] = [percentile(costsNs.small, 0.99), percentile(costsNs.large, 0.99)];
 const ratio = large / small;
 console.log(`${inputs} inputs (seed ${seed}): no throw, no partial row; ${accepted} accepted`);
 console.log(
@@ -40,9 +41,4 @@ function note(length: number, costNs: number): void {
   for (const [name, [from, to]] of Object.entries(SIZES)) {
     if (length >= from && length <= to) costsNs[name as keyof typeof SIZES].push(costNs);
   }
-}
-
-function p99(costs: number[]): number {
-  const sorted = Float64Array.from(costs).sort();
-  return sorted[Math.floor(sorted.length * 0.99)];
 }

@@ -3,6 +3,7 @@
 import { Exporter } from '../../p4-int/fabric/exporter.ts';
 import type { Scenario } from '../../p4-int/fabric/scenario.ts';
 import { Simulator } from '../../p4-int/fabric/simulator.ts';
+import { pcapFile } from './pcap.ts';
 
 export interface FabricDatagram {
   atNs: number;
@@ -32,30 +33,23 @@ export function fabricDatagrams(scenario: Scenario, seed: number, untilNs: numbe
 
 /** The datagrams as a pcap file with nanoseconds: Ethernet, IPv4 from 10.0.9.<node + 1>, UDP to port 32766. */
 export function pcapOf(datagrams: readonly FabricDatagram[], startUnixSeconds = FABRIC_EPOCH_UNIX_MS / 1000): Buffer {
-  const header = Buffer.alloc(24);
-  header.writeUInt32LE(0xa1b23c4d, 0);
-  header.writeUInt16LE(2, 4);
-  header.writeUInt16LE(4, 6);
-  header.writeUInt32LE(65_535, 16);
-  header.writeUInt32LE(1, 20);
-  const parts: Buffer[] = [header];
-  for (const { atNs, node, bytes } of datagrams) {
-    const frame = Buffer.alloc(16 + 42);
-    const length = 42 + bytes.length;
-    frame.writeUInt32LE(startUnixSeconds + Math.floor(atNs / 1e9), 0);
-    frame.writeUInt32LE(Math.floor(atNs % 1e9), 4);
-    frame.writeUInt32LE(length, 8);
-    frame.writeUInt32LE(length, 12);
-    frame.writeUInt16BE(0x0800, 16 + 12);
-    frame.writeUInt8(0x45, 30);
-    frame.writeUInt16BE(28 + bytes.length, 32);
-    frame.writeUInt8(64, 38);
-    frame.writeUInt8(17, 39);
-    frame.writeUInt32BE(0x0a000901 + node, 42);
-    frame.writeUInt32BE(0x0a000001, 46);
-    frame.writeUInt16BE(32_766, 52);
-    frame.writeUInt16BE(8 + bytes.length, 54);
-    parts.push(frame, bytes);
-  }
-  return Buffer.concat(parts);
+  return pcapFile(
+    datagrams.map(({ atNs, node, bytes }) => {
+      const head = Buffer.alloc(42);
+      head.writeUInt16BE(0x0800, 12);
+      head.writeUInt8(0x45, 14);
+      head.writeUInt16BE(28 + bytes.length, 16);
+      head.writeUInt8(64, 22);
+      head.writeUInt8(17, 23);
+      head.writeUInt32BE(0x0a000901 + node, 26);
+      head.writeUInt32BE(0x0a000001, 30);
+      head.writeUInt16BE(32_766, 36);
+      head.writeUInt16BE(8 + bytes.length, 38);
+      return {
+        unixSeconds: startUnixSeconds + Math.floor(atNs / 1e9),
+        nanoseconds: Math.floor(atNs % 1e9),
+        octets: Buffer.concat([head, bytes]),
+      };
+    }),
+  );
 }

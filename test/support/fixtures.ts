@@ -39,3 +39,10 @@ export function vectorBytes(name: string): Uint8Array {
   if (vector === undefined) throw new Error(`no vector is called ${name}`);
   return Uint8Array.from(Buffer.from(vector.hex, 'hex'));
 }
+
+/** What the fuzzer and the round trips once found: the bytes, and what was at stake. */
+export const FUZZ_FINDS: { bytes: Uint8Array; about: string }[] = readFileSync(join(FOLDER, 'fuzz-finds.txt'), 'utf8')
+  .split('\n')
+  .map((line) => line.split('#').map((part) => part.trim()))
+  .filter(([hex]) => hex !== '')
+  .map(([hex, about]) => ({ bytes: Uint8Array.from(Buffer.from(hex, 'hex')), about }));

@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { environmentOf, unpacked } from './debian.ts';
+import { pcapFile } from './pcap.ts';
 
 const PACKAGES = [
   'tshark',
@@ -35,7 +36,7 @@ export function fieldsOf(frames: readonly Buffer[], fields: readonly string[]): 
   const directory = mkdtempSync(join(tmpdir(), 'wire-'));
   try {
     const file = join(directory, 'frames.pcap');
-    writeFileSync(file, pcapOf(frames));
+    writeFileSync(file, pcapFile(frames.map((octets, index) => ({ unixSeconds: index, nanoseconds: 0, octets }))));
     const output = execFileSync(TSHARK!, ['-n', '-r', file, ...PREFERENCES, ...fields.flatMap((f) => ['-e', f])], {
       env: environmentFor(TSHARK!),
       encoding: 'utf8',
@@ -59,21 +60,4 @@ const PREFERENCES = [
 function environmentFor(tshark: string): NodeJS.ProcessEnv {
   const usr = dirname(dirname(tshark));
   return usr === '/usr' ? process.env : { ...environmentOf(dirname(usr)), WIRESHARK_DATA_DIR: join(usr, 'share/wireshark') };
-}
-
-/** Classic pcap, link type Ethernet, one frame per second. */
-function pcapOf(frames: readonly Buffer[]): Buffer {
-  const header = Buffer.alloc(24);
-  header.writeUInt32BE(0xa1b2c3d4, 0);
-  header.writeUInt32BE(0x00020004, 4);
-  header.writeUInt32BE(0x40000, 16);
-  header.writeUInt32BE(1, 20);
-  const records = frames.flatMap((frame, index) => {
-    const head = Buffer.alloc(16);
-    head.writeUInt32BE(index, 0);
-    head.writeUInt32BE(frame.length, 8);
-    head.writeUInt32BE(frame.length, 12);
-    return [head, frame];
-  });
-  return Buffer.concat([header, ...records]);
 }

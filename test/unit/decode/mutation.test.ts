@@ -1,12 +1,11 @@
 // Seeded mutations of every dialect: 200,000 inputs without a throw, a partial row or an impossible count. `npm run fuzz` tries millions.
 
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { viewOf } from '../../../collector/decode/bytes.ts';
 import { IDENTITY_PROFILE } from '../../../collector/decode/profile.ts';
 import { batch, decodeDatagram, outcome } from '../../support/decoding.ts';
 import { DIALECT_SAMPLES } from '../../support/dialect-samples.ts';
+import { FUZZ_FINDS } from '../../support/fixtures.ts';
 import { Fuzzer, seedDatagrams, violation } from '../../support/fuzzing.ts';
 
 const INPUTS = 200_000;
@@ -35,9 +34,7 @@ it.each(DIALECT_SAMPLES.map((sample) => [sample.name, sample] as const))(
 );
 
 it('finds of the fuzzer stay fixed', () => {
-  const finds = readFileSync(join(import.meta.dirname, '../../fixtures/fuzz-finds.txt'), 'utf8').split('\n');
-  for (const hex of finds.map((line) => line.replace(/#.*/, '').trim()).filter((line) => line !== '')) {
-    const bytes = Uint8Array.from(Buffer.from(hex, 'hex'));
+  for (const { bytes } of FUZZ_FINDS) {
     for (const strict of [false, true]) {
       batch.clear();
       decodeDatagram(viewOf(bytes), 0, bytes.length, { ...IDENTITY_PROFILE, strict, ifaProtocol: 131, intMxStack: true });

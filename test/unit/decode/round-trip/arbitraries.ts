@@ -7,8 +7,11 @@ import { packetOf, type Layer } from '../../../../p4-int/wire/layers.ts';
 import { bitMask } from '../../../../p4-int/wire/metadata.ts';
 
 export const SEED = 20_261_125;
+export const RUNS = { numRuns: 400, seed: SEED };
 export const ETHERNET: Layer = { kind: 'ethernet', destination: '02:00:00:00:00:0b', source: '02:00:00:00:00:0a' };
 
+/** Ports that announce no tunnel. */
+export const port = fc.integer({ min: 20_000, max: 60_000 });
 export const uint = (bits: number) => fc.integer({ min: 0, max: 2 ** bits - 1 });
 /** All ones mean "not available", so that no number may be them. */
 export const notOnes = (bits: number) => fc.integer({ min: 0, max: 2 ** bits - 2 });
@@ -56,12 +59,41 @@ export const intHop = (timeBits: number, level2Bits: number): fc.Arbitrary<IntHo
     checksumComplement: known(uint(32)),
   });
 
+/** D, Q and F of a report, and its queue and drop reason. */
+export const flags = { dropped: fc.boolean(), congestedQueue: fc.boolean(), trackedFlow: fc.boolean() };
+export const drop = fc.record({ queueId: uint(8), dropReason: uint(8) });
+
+export const ipOf = (version: number): Layer =>
+  version === 6
+    ? { kind: 'ipv6', source: 'fd00::1', destination: 'fd00::2' }
+    : { kind: 'ipv4', source: '10.0.0.1', destination: '10.0.0.2' };
+export const udp = (destinationPort: number): Layer => ({ kind: 'udp', sourcePort: 40_001, destinationPort });
+
+/** Of an object the keys that are asked for. */
+export const pick = (given: object, keys: readonly string[]): object =>
+  Object.fromEntries(Object.entries(given).filter(([key]) => keys.includes(key)));
+
+/** A hop as JSON has it that knows nothing. */
+export const NOTHING = {
+  nodeId: null,
+  ingressInterfaceId: null,
+  egressInterfaceId: null,
+  queueId: null,
+  queueOccupancy: null,
+  hopLatency: null,
+  ingressTimestamp: null,
+  egressTimestamp: null,
+};
+
 /** What an INT version knows of the sixteen bits. */
 export interface BitMeaning {
   origin: string;
   level2: boolean;
   buffer: boolean;
 }
+
+/** What a report's own metadata means. */
+export const REPORT: BitMeaning = { origin: 'report', level2: true, buffer: true };
 
 /** The hop as JSON has it, of what the bitmap asks for. */
 export function hopJson(hop: IntHop, bitmap: number, { origin, level2, buffer: hasBuffer }: BitMeaning): Record<string, unknown> {

@@ -8,20 +8,7 @@ import { packetOf, type Layer } from '../../../../p4-int/wire/layers.ts';
 import { reportGroupV20 } from '../../../../p4-int/wire/report-v20-any.ts';
 import { reportV10 } from '../../../../p4-int/wire/report-v10.ts';
 import { linesOf } from '../../../support/decoding.ts';
-import { ETHERNET, octets, SEED, uint } from './arbitraries.ts';
-
-const RUNS = { numRuns: 400, seed: SEED };
-const port = fc.integer({ min: 20_000, max: 60_000 });
-const NOTHING = {
-  nodeId: null,
-  ingressInterfaceId: null,
-  egressInterfaceId: null,
-  queueId: null,
-  queueOccupancy: null,
-  hopLatency: null,
-  ingressTimestamp: null,
-  egressTimestamp: null,
-};
+import { ETHERNET, NOTHING, octets, port, RUNS, SEED, uint } from './arbitraries.ts';
 
 describe('IFA', () => {
   const record: fc.Arbitrary<IfaHop> = fc.record({

@@ -18,15 +18,12 @@ import {
 import { packetOf, type Layer } from '../../../../p4-int/wire/layers.ts';
 import { reportGroupV20, type IndividualReportV20 } from '../../../../p4-int/wire/report-v20-any.ts';
 import { linesOf } from '../../../support/decoding.ts';
-import { ETHERNET, hopJson, intHop, octets, SEED, uint, words } from './arbitraries.ts';
+import { ETHERNET, hopJson, intHop, octets, port, RUNS, udp, uint, words } from './arbitraries.ts';
 
-const RUNS = { numRuns: 300, seed: SEED };
 const INT_PORT = 555;
 const INT_GRE = 0x4569;
 const MEANING = { origin: 'int-md-v2.1', level2: true, buffer: true };
-const port = fc.integer({ min: 20_000, max: 60_000 });
 const outer = (dscp: number): Layer => ({ kind: 'ipv4', source: '10.0.0.1', destination: '10.0.0.2', dscp });
-const udp = (destinationPort: number): Layer => ({ kind: 'udp', sourcePort: 40_001, destinationPort });
 
 const int = (maxLength: number, maxWords: number): fc.Arbitrary<IntMdV21> =>
   fc

@@ -5,21 +5,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { hostIntDropReport, hostIntLatencyReport } from '../../../../p4-int/wire/host-int.ts';
 import { linesOf } from '../../../support/decoding.ts';
-import { bigNotOnes, notOnes, SEED, uint } from './arbitraries.ts';
+import { bigNotOnes, NOTHING, notOnes, port, RUNS, uint } from './arbitraries.ts';
 
-const RUNS = { numRuns: 400, seed: SEED };
-const port = fc.integer({ min: 20_000, max: 60_000 });
 const address = fc.tuple(uint(8), uint(8), uint(8)).map((parts) => `10.${parts.join('.')}`);
-const NOTHING = {
-  nodeId: null,
-  ingressInterfaceId: null,
-  egressInterfaceId: null,
-  queueId: null,
-  queueOccupancy: null,
-  hopLatency: null,
-  ingressTimestamp: null,
-  egressTimestamp: null,
-};
 
 describe('Host-INT', () => {
   const end = fc.record({

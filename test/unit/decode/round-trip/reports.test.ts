@@ -3,24 +3,28 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { packetOf, type Layer } from '../../../../p4-int/wire/layers.ts';
+import { packetOf } from '../../../../p4-int/wire/layers.ts';
 import { reportV05, type ReportV05 } from '../../../../p4-int/wire/report-v05.ts';
 import { reportV10, type MetadataV10 } from '../../../../p4-int/wire/report-v10.ts';
 import { linesOf } from '../../../support/decoding.ts';
-import { ETHERNET, hopJson, known, notOnes, queue, SEED, uint, words } from './arbitraries.ts';
+import {
+  drop,
+  ETHERNET,
+  flags,
+  hopJson,
+  ipOf,
+  known,
+  notOnes,
+  pick,
+  queue,
+  REPORT,
+  RUNS,
+  udp,
+  uint,
+  words,
+} from './arbitraries.ts';
 
-const RUNS = { numRuns: 400, seed: SEED };
-const flags = { dropped: fc.boolean(), congestedQueue: fc.boolean(), trackedFlow: fc.boolean() };
 const header = { ...flags, hardwareId: uint(6), sequence: uint(32), ingressTimestamp: uint(32) };
-const ipOf = (version: number): Layer =>
-  version === 6
-    ? { kind: 'ipv6', source: 'fd00::1', destination: 'fd00::2' }
-    : { kind: 'ipv4', source: '10.0.0.1', destination: '10.0.0.2' };
-const udp = (port: number): Layer => ({ kind: 'udp', sourcePort: 40_001, destinationPort: port });
-const REPORT = { origin: 'report', level2: true, buffer: true };
-const drop = fc.record({ queueId: uint(8), dropReason: uint(8) });
-const pick = (given: object, keys: readonly string[]): object =>
-  Object.fromEntries(Object.entries(given).filter(([key]) => keys.includes(key)));
 
 describe('report v0.5', () => {
   const own = { switchId: uint(32), ingressPort: uint(16), egressPort: uint(16), queueId: uint(8) };

@@ -5,10 +5,9 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { sflowDatagram } from '../../../../p4-int/wire/sflow.ts';
 import { linesOf } from '../../../support/decoding.ts';
-import { ipv4Address, ipv6Address, SEED, uint } from './arbitraries.ts';
+import { ipv4Address, ipv6Address, RUNS, uint } from './arbitraries.ts';
 import { counterSample, discarded, flowSample, unknownSample } from './sflow-samples.ts';
 
-const RUNS = { numRuns: 500, seed: SEED };
 const datagram = { agentAddress: fc.oneof(ipv4Address, ipv6Address), subAgentId: uint(32), sequence: uint(32), uptime: uint(32) };
 
 it('has every sample of every kind, and every interface', () => {
