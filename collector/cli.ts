@@ -1,12 +1,13 @@
 #!/usr/bin/env node
-// The command line: start, demo, fabric, decode, profiles, replay. Faults of the user get one plain sentence and exit code 1, never a stack.
+// The command line: start, demo, fabric, scenarios, decode, profiles, replay. Faults of the user get one plain sentence and exit code 1, never a stack.
 
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { Command, InvalidArgumentError } from 'commander';
 import { pino } from 'pino';
 import { LiveFabric } from '../p4-int/fabric/live.ts';
-import { noisyBackup } from '../p4-int/fabric/scenario.ts';
+import { writeFabricFiles } from '../p4-int/fabric/files.ts';
+import { readScenario, scenarioNamed, scenarioNames, type Scenario } from '../p4-int/fabric/scenario.ts';
 import { ConfigError } from './config-form.ts';
 import { loadConfig, parseConfig, type Config } from './config.ts';
 import { decodeCapture, decodeHex, decodeLive, type DecodeOptions } from './decode-command.ts';
@@ -35,27 +36,56 @@ program
 program
   .command('demo')
   .description('run a simulated fabric and the collector together, and see an incident')
+  .option('--scenario <name>', 'the story that it tells; "hopscope scenarios" lists them', 'noisy-backup')
+  .option('--scenario-file <file>', 'a scenario of your own')
   .option('--seed <number>', 'seed of the simulation', wholeNumber, 1)
   .option('--http-port <port>', 'port of the page and the API; 0 takes any free one', wholeNumber, 9733)
   .option('--seconds <number>', 'stop after so many seconds; 0 runs until Ctrl-C', wholeNumber, 0)
-  .action(async (options: { seed: number; httpPort: number; seconds: number }) => {
-    await runDemo(options, plainLog(), (text) => writeLine(1, text), interrupted());
+  .action(async (options: ScenarioChoice & { seed: number; httpPort: number; seconds: number }) => {
+    await runDemo({ ...options, scenario: chosenScenario(options) }, plainLog(), (text) => writeLine(1, text), interrupted());
     end();
   });
 
 program
   .command('fabric')
-  .description('send the reports of a simulated fabric to a collector on this machine')
-  .requiredOption('--port <port>', 'UDP port on 127.0.0.1 where the collector listens', wholeNumber)
+  .description('run a simulated fabric: live to a collector on this machine, or as a capture and its ground truth')
+  .option('--scenario <name>', 'what happens in it; "hopscope scenarios" lists them', 'noisy-backup')
+  .option('--scenario-file <file>', 'a scenario of your own')
+  .option('--port <port>', 'UDP port on 127.0.0.1 where the collector listens', wholeNumber)
+  .option('--pcap <file>', 'write all reports of the scenario as a capture, as fast as possible')
+  .option('--truth <file>', 'write what was true as JSON lines')
   .option('--seed <number>', 'seed of the simulation', wholeNumber, 1)
-  .action(async (options: { port: number; seed: number }) => {
-    const fabric = new LiveFabric(noisyBackup(), options.seed, options.port);
+  .action(async (options: ScenarioChoice & { port?: number; pcap?: string; truth?: string; seed: number }) => {
+    const { port, pcap, truth, seed } = options;
+    const scenario = chosenScenario(options);
+    const hasFiles = pcap !== undefined || truth !== undefined;
+    if (hasFiles === (port !== undefined)) throw new Error('fabric needs --port, or --pcap and --truth or one of them');
+    if (port === undefined) {
+      const { exporter, simulator } = writeFabricFiles({ scenario, seed, pcap, truth });
+      writeLine(
+        1,
+        `hopscope: ${scenario.name}: ${simulator.totals.sent} packets, ${exporter.reports} reports, ${exporter.datagrams} datagrams`,
+      );
+      return;
+    }
+    const fabric = new LiveFabric({ scenario, seed, port });
     fabric.start();
-    writeLine(1, `hopscope: sending the reports of a simulated fabric to UDP 127.0.0.1 port ${options.port}; Ctrl-C stops it`);
+    const pace = fabric.slowdown === 1 ? 'in real time' : `${fabric.slowdown} times slower than real`;
+    writeLine(1, `hopscope: sending the reports of ${scenario.name} to UDP 127.0.0.1 port ${port}, ${pace}; Ctrl-C stops it`);
     await interrupted();
     await fabric.stop();
     writeLine(1, `hopscope: ${fabric.reports} reports sent`);
     end();
+  });
+
+program
+  .command('scenarios')
+  .description('list the scenarios: what each tests, and how a naive answer goes wrong')
+  .action(() => {
+    for (const name of scenarioNames()) {
+      const { id = '', about, trap } = scenarioNamed(name);
+      writeLine(1, `${id.padEnd(3)} ${name}\n      ${about}\n      Trap: ${trap}`);
+    }
   });
 
 program
@@ -121,6 +151,15 @@ program.parseAsync().catch((error: unknown) => {
 /** All parts have stopped; a request that some server leaves unanswered must not keep the process. */
 function end(): never {
   process.exit(0);
+}
+
+interface ScenarioChoice {
+  scenario: string;
+  scenarioFile?: string;
+}
+
+function chosenScenario({ scenario, scenarioFile }: ScenarioChoice): Scenario {
+  return scenarioFile === undefined ? scenarioNamed(scenario) : readScenario(scenarioFile);
 }
 
 function configOf(path: string | undefined): Config {

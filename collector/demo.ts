@@ -4,32 +4,25 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LiveFabric } from '../p4-int/fabric/live.ts';
-import { noisyBackup, type Scenario } from '../p4-int/fabric/scenario.ts';
+import type { Scenario } from '../p4-int/fabric/scenario.ts';
 import { parseConfig, type Config } from './config.ts';
 import type { Incident } from './event.ts';
 import { startCollector, type Log } from './main.ts';
+import { scenarioSettings } from './scenario-settings.ts';
 
 export interface DemoOptions {
+  scenario: Scenario;
   seed: number;
   httpPort: number;
   /** Stop after so many seconds; 0 runs until told to stop. */
   seconds: number;
 }
 
-/** Configuration for a scenario: names of its nodes, owners of its addresses, units that its switches use. */
-function scenarioConfig(scenario: Scenario, storePath: string, httpPort: number): Config {
+/** Configuration for a scenario: what its operator would write, and ports and store of the demo. */
+function demoConfig(scenario: Scenario, storePath: string, httpPort: number): Config {
+  const settings = scenarioSettings(scenario);
   return parseConfig(
-    JSON.stringify({
-      ingest: {
-        address: '127.0.0.1',
-        port: 0,
-        sources: [{ addresses: ['127.0.0.0/8'], timestampUnit: 'ns', occupancyUnit: 'bytes', portRate: '10G' }],
-      },
-      http: { address: '127.0.0.1', port: httpPort },
-      nodes: scenario.topology.nodes.map(({ nodeId, name }) => ({ id: nodeId, name })),
-      inventory: scenario.workloads.map(({ address, namespace, workload }) => ({ address, namespace, workload })),
-      store: { path: storePath },
-    }),
+    JSON.stringify({ ...settings, http: { address: '127.0.0.1', port: httpPort }, store: { path: storePath } }),
     'demo',
   );
 }
@@ -43,18 +36,19 @@ export async function runDemo(
 ): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'hopscope-demo-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-  const scenario = noisyBackup();
+  const { scenario } = options;
   const shown = new Map<string, number>();
-  const collector = await startCollector(scenarioConfig(scenario, join(folder, 'demo.db'), options.httpPort), log, (incident) => {
+  const collector = await startCollector(demoConfig(scenario, join(folder, 'demo.db'), options.httpPort), log, (incident) => {
     if (!isTelling(incident) || (shown.get(incident.id) ?? 0) >= incident.severity) return;
     shown.set(incident.id, incident.severity);
     say(describe(incident));
   });
-  const fabric = new LiveFabric(scenario, options.seed, collector.udpPort);
+  const fabric = new LiveFabric({ scenario, seed: options.seed, port: collector.udpPort });
   const base = `http://127.0.0.1:${collector.httpPort}`;
   say(
     [
-      'Hopscope demo: 2 leaves, 2 spines, 10 Gbit/s, in real time. A backup floods the port of a storage host every 5 seconds.',
+      `Hopscope demo: ${scenario.name}, ${paceOf(fabric.slowdown)}.`,
+      ...wrapped(scenario.about),
       `  page       ${base}/`,
       `  incidents  ${base}/api/v1/incidents`,
       `  metrics    ${base}/metrics`,
@@ -81,6 +75,8 @@ export async function runDemo(
   say('stopped.');
 }
 
+/** Characters in a line. */
+const MAX_LINE = 100;
 /** Smaller shares of a build-up are not worth telling. */
 const MIN_TOLD_SHARE = 0.01;
 
@@ -110,6 +106,21 @@ function describe(incident: Incident): string {
     `  plan      ${incident.plan.action} ${incident.plan.targets.join(', ')} (only observed: nothing is done)`,
     '',
   ].join('\n');
+}
+
+function paceOf(slowdown: number): string {
+  return slowdown === 1 ? 'in real time' : `${slowdown} times slower than real`;
+}
+
+/** The words in lines of at most 100 characters. */
+function wrapped(text: string): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(/\s+/)) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + word.length < MAX_LINE) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 function delay(ms: number): Promise<void> {

@@ -1,42 +1,52 @@
-// A simulated fabric in real time: runs along with the wall clock and sends its reports as real UDP datagrams, evenly paced.
+// A simulated fabric beside the wall clock: its reports go out as real UDP datagrams, evenly paced. Where real time would be more than this machine or
+// the receiver can take, fabric time goes slower, by a factor that is told.
 // Rule: traffic goes to loopback only; this is a rehearsal, not a load generator.
 
 import { createSocket, type Socket } from 'node:dgram';
-import { Exporter } from './exporter.ts';
-import { Simulator } from './simulator.ts';
+import { FabricRun } from './run.ts';
 import type { Scenario } from './scenario.ts';
+import { Simulator } from './simulator.ts';
+import type { Datagram } from './telemetry/datagram.ts';
 
 const STEP_MS = 20;
-/** Datagrams per step: 4,000 a second at most, so that a small receive buffer holds them. */
-const DATAGRAMS_PER_STEP = 80;
+/** Datagrams a second, so that a small receive buffer holds them. */
+const MAX_DATAGRAMS_PER_SECOND = 4000;
+/** Events a second, so that the collector beside it has a core of its own. */
+const MAX_EVENTS_PER_SECOND = 200_000;
+/** How much of the scenario is tried out to see how dense it is. */
+const TRIAL_EVENTS = 100_000;
+
+export interface LiveOptions {
+  scenario: Scenario;
+  seed: number;
+  /** Where the collector listens on 127.0.0.1. */
+  port: number;
+}
 
 export class LiveFabric {
+  /** Seconds of wall clock that a second of fabric time takes; at least 1. */
+  readonly slowdown: number;
   readonly #socket: Socket = createSocket('udp4');
-  readonly #simulator: Simulator;
-  readonly #exporter: Exporter;
+  readonly #run: FabricRun;
   readonly #port: number;
-  readonly #startedMs = performance.now();
   readonly #queue: Buffer[] = [];
+  #startedMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `port` is where the collector listens on 127.0.0.1. */
-  constructor(scenario: Scenario, seed: number, port: number) {
+  constructor({ scenario, seed, port }: LiveOptions) {
     this.#port = port;
-    this.#exporter = new Exporter(
-      scenario.topology,
-      scenario.flows,
-      { reportsPerDatagram: 8, epochUnixNs: BigInt(Date.now()) * 1_000_000n, clockSpreadNs: 50_000, seed },
-      (datagram) => this.#queue.push(datagram),
-    );
-    this.#simulator = new Simulator(scenario.topology, scenario.flows, seed, (hop) => this.#exporter.observe(hop));
+    this.slowdown = slowdownOf(scenario, seed);
+    const receive = ({ bytes }: Datagram): void => void this.#queue.push(bytes);
+    this.#run = new FabricRun({ scenario, seed, epochUnixNs: BigInt(Date.now()) * 1_000_000n, receive });
   }
 
   /** Reports sent so far, those that still wait for their turn included. */
   get reports(): number {
-    return this.#exporter.reports;
+    return this.#run.exporter.reports;
   }
 
   start(): void {
+    this.#startedMs = performance.now();
     this.#timer = setInterval(() => this.#step(), STEP_MS);
   }
 
@@ -46,8 +56,22 @@ export class LiveFabric {
   }
 
   #step(): void {
-    this.#simulator.run((performance.now() - this.#startedMs) * 1e6);
-    this.#exporter.flush();
-    for (const datagram of this.#queue.splice(0, DATAGRAMS_PER_STEP)) this.#socket.send(datagram, this.#port, '127.0.0.1');
+    this.#run.advance(Math.round(((performance.now() - this.#startedMs) * 1e9) / this.slowdown));
+    this.#run.exporter.flush();
+    this.#run.transport.advance(this.#run.simulator.nowPs);
+    const datagrams = Math.ceil((MAX_DATAGRAMS_PER_SECOND * STEP_MS) / 1000);
+    for (const datagram of this.#queue.splice(0, datagrams)) this.#socket.send(datagram, this.#port, '127.0.0.1');
   }
+}
+
+/** By how much the scenario must be slowed, from a trial of its beginning; whole. */
+function slowdownOf(scenario: Scenario, seed: number): number {
+  let packets = 0;
+  const trial = new Simulator(scenario, seed, [{ left: () => void packets++ }]);
+  const stepPs = scenario.duration / 1000;
+  while (trial.nowPs < scenario.duration && trial.events < TRIAL_EVENTS) trial.run(trial.nowPs + stepPs);
+  const seconds = trial.nowPs / 1e12;
+  const { group, dialect } = scenario.telemetry;
+  const datagrams = packets / (dialect === 'report-v0.5' ? 1 : group);
+  return Math.max(1, Math.ceil(Math.max(trial.events / MAX_EVENTS_PER_SECOND, datagrams / MAX_DATAGRAMS_PER_SECOND) / seconds));
 }

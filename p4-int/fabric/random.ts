@@ -22,3 +22,13 @@ export function randomStream(seed: number, name: string): Random {
   for (let i = 0; i < 16; i++) next();
   return next;
 }
+
+/** A waiting time of mean 1, as between events that come independently. */
+export function exponential(random: Random): number {
+  return -Math.log(1 - random());
+}
+
+/** A normal deviate of mean 0 and deviation 1 (Box and Muller, 1958). */
+export function normal(random: Random): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+}

@@ -1,174 +1,389 @@
-// Stories whose answer is known, because it is injected here. The one that the demo tells: a nightly backup floods the port of a storage
-// host, and the user plane of a 5G core, which has a pod on that host, waits behind it.
+// A scenario as data: fabric, workloads, traffic, faults, telemetry, and what is true because it was put there. Read from YAML, checked as a whole.
+// Rule: thresholds of truth stand here and nowhere else; no detector is asked what congestion is.
 
-import type { Flow } from './simulator.ts';
-import { Topology } from './topology.ts';
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { parseDocument } from 'yaml';
+import { z } from 'zod';
+import { FLOW_SIZES } from './traffic/flow-size.ts';
+import { bytes, rate, time } from './units.ts';
 
-/** A workload with its address. */
-export interface ScenarioWorkload {
-  namespace: string;
-  workload: string;
-  address: string;
-  host: number;
+const prose = z.string().transform((text) => text.trim());
+const share = z.number().min(0).max(1);
+const count = z.number().int().min(1);
+const name = z.string().regex(/^[a-z0-9-]+$/, 'must be a name of small letters, digits and dashes');
+const workloadName = z.string().regex(/^[a-z0-9-]+\/[a-z0-9-]+$/, 'must be namespace/workload');
+const range = { from: time.default(0), until: time.optional() };
+
+const queueClass = z.strictObject({
+  queue: z.number().int().min(0).max(31),
+  /** DSCP values that are put in this queue; the class without any takes the rest. */
+  dscp: z.array(z.number().int().min(0).max(63)).default([]),
+  /** Higher is served first; equal ones share by `weight`. */
+  priority: z.number().int().min(0).max(7).default(0),
+  weight: z.number().positive().default(1),
+  /** Packets that enter a queue longer than this are marked, when their sender can be told so (RFC 3168). */
+  ecnAbove: bytes.optional(),
+  /** The queue is never served faster than this. */
+  shaper: rate.optional(),
+});
+
+const fabric = z.strictObject({
+  leaves: count,
+  spines: count,
+  hostsPerLeaf: count,
+  /** Hosts of one more leaf, where gateways and radio sites are. */
+  borderHosts: z.number().int().min(0).default(0),
+  hostRate: rate.default(10e9),
+  borderRate: rate.default(10e9),
+  fabricRate: rate.default(10e9),
+  /** Parallel links between each leaf and each spine. */
+  linksPerPair: count.default(1),
+  propagation: time.default(500e3),
+  /** From the ingress stamp to the queue. */
+  pipeline: time.default(800e3),
+  pipelineJitter: time.default(0),
+  /** Octets that a link needs for each packet beyond the packet's own (preamble, gap, checksum). */
+  linkOverhead: bytes.default(0),
+  /** Octets that one queue may hold. */
+  queueBytes: bytes.default(4_000_000),
+  /** Octets that all queues of a switch share; a queue may take `alpha` times what is free. */
+  sharedBuffer: z.strictObject({ bytes, alpha: z.number().positive().default(1) }).optional(),
+  /** `polarised`: every switch hashes with the same seed. */
+  ecmp: z.enum(['per-switch', 'polarised']).default('per-switch'),
+  classes: z
+    .array(queueClass)
+    .min(1)
+    .prefault([{ queue: 0 }]),
+});
+
+const pod = z.strictObject({
+  /** 0, 1, ... along the leaves; then the border. */
+  host: z.number().int().min(0),
+  address: z.string(),
+  /** A second address of the other family. */
+  address6: z.string().optional(),
+  ...range,
+});
+
+const workload = z.strictObject({
+  name: workloadName,
+  pods: z.array(pod).min(1),
+  /** Nobody is told about this workload: what a collector may say of it is "unknown". */
+  untold: z.boolean().default(false),
+  slice: name.optional(),
+});
+
+const sending = {
+  name,
+  from: workloadName,
+  to: workloadName,
+  /** Which pods: each with one of the other side in turn, or each with each. */
+  pairs: z.enum(['in-turn', 'each-with-each']).default('in-turn'),
+  dscp: z.number().int().min(0).max(63).default(0),
+  sourcePort: z.number().int().min(1).max(65_535).optional(),
+  destinationPort: z.number().int().min(1).max(65_535).default(9000),
+  start: time.default(0),
+  until: time.optional(),
+  /** Octets of IP. */
+  packet: bytes.default(1500),
+  useAddress6: z.boolean().default(false),
+  /** What the fabric sees as the source: the address of the node (host network, source NAT). */
+  sourceAddress: z.string().optional(),
+  /** The packets travel in a tunnel between these addresses. */
+  gtpu: z
+    .strictObject({
+      outerSource: z.string(),
+      outerDestination: z.string(),
+      teid: z.number().int().min(0).max(0xffffffff),
+      qfi: z.number().int().min(0).max(63),
+      direction: z.enum(['uplink', 'downlink']).default('downlink'),
+    })
+    .optional(),
+};
+const burst = z.strictObject({
+  /** First burst after `start`. */
+  every: time,
+  on: time,
+  /** Bursts begin up to so much later, and are up to this share longer or shorter. */
+  jitter: time.default(0),
+  spread: share.default(0),
+  /** Silent and sending times are drawn: exponential, or Pareto with shape 1.5, around `every - on` and `on`. */
+  draw: z.enum(['regular', 'exponential', 'pareto']).default('regular'),
+});
+const paced = z.strictObject({
+  kind: z.enum(['constant', 'poisson']),
+  ...sending,
+  protocol: z.enum(['tcp', 'udp']).default('udp'),
+  rate,
+  jitter: share.default(0.02),
+  /** Every packet is a flow of its own. */
+  freshFlows: z.boolean().default(false),
+  burst: burst.optional(),
+});
+const congestionControl = z.enum(['dctcp', 'reno']).default('dctcp');
+const bulk = z.strictObject({
+  kind: z.literal('bulk'),
+  ...sending,
+  congestionControl,
+  /** Octets to send; without it, it never ends. */
+  size: bytes.optional(),
+  connections: count.default(1),
+  repeatEvery: time.optional(),
+});
+const flows = z.strictObject({
+  kind: z.literal('flows'),
+  ...sending,
+  congestionControl,
+  sizes: z.enum(Object.keys(FLOW_SIZES) as [keyof typeof FLOW_SIZES, ...(keyof typeof FLOW_SIZES)[]]),
+  /** Larger flows are not drawn. */
+  maxSize: bytes.optional(),
+  /** Mean rate that all these flows offer together. */
+  load: rate,
+});
+const requests = z.strictObject({
+  kind: z.literal('requests'),
+  ...sending,
+  congestionControl,
+  request: bytes.default(200),
+  response: bytes,
+  /** Requests a second of each pair. */
+  perSecond: z.number().positive(),
+});
+const incast = z.strictObject({
+  kind: z.literal('incast'),
+  ...sending,
+  congestionControl,
+  response: bytes,
+  every: time,
+  /** Answers begin so much apart (standard deviation). */
+  jitter: time.default(8e6),
+});
+const traffic = z.discriminatedUnion('kind', [paced, bulk, flows, requests, incast]);
+
+const link = z.strictObject({
+  /** The end that is meant, as node and interface: leaf-1 and 5. */
+  node: z.string(),
+  interface: count,
+});
+const whileIt = { at: time, until: time.optional() };
+const fault = z.discriminatedUnion('kind', [
+  /** Both directions are dead; routes avoid the link after `detection`. */
+  z.strictObject({ kind: z.literal('link-down'), ...link.shape, detection: time.default(1e9), ...whileIt }),
+  /** The direction away from the node loses packets without a word. */
+  z.strictObject({ kind: z.literal('silent-loss'), ...link.shape, probability: share, ...whileIt }),
+  /** What the node sends out of this interface towards the address prefix vanishes without a word. */
+  z.strictObject({ kind: z.literal('blackhole'), ...link.shape, prefix: z.string(), ...whileIt }),
+  /** Dropped by a rule, and told: reason 80. */
+  z.strictObject({ kind: z.literal('acl'), node: z.string(), prefix: z.string(), ...whileIt }),
+  /** The node knows no way: reason 29. */
+  z.strictObject({ kind: z.literal('no-route'), node: z.string(), prefix: z.string(), ...whileIt }),
+  /** The node sends what is for the prefix out of this interface, whatever the right way is. */
+  z.strictObject({ kind: z.literal('wrong-route'), ...link.shape, prefix: z.string(), ...whileIt }),
+  /** The node puts these DSCP values into this queue. */
+  z.strictObject({
+    kind: z.literal('wrong-dscp-map'),
+    node: z.string(),
+    dscp: z.array(z.number().int().min(0).max(63)),
+    queue: z.number().int(),
+    ...whileIt,
+  }),
+]);
+
+/** What switches report, and what becomes of the reports on their way. */
+export const telemetry = z.strictObject({
+  dialect: z.enum(['report-v2.0', 'report-v0.5', 'int-md-v2.1']).default('report-v2.0'),
+  /** Reports of one node that travel in one datagram (v2.0). */
+  group: count.default(8),
+  /** A group waits no longer than this. */
+  groupWait: time.default(1e9),
+  /** Octets of the packet that a report carries. */
+  truncate: bytes.default(128),
+  /** Workloads whose packets no switch watches. */
+  unwatched: z.array(workloadName).default([]),
+  flowReports: z.enum(['every', 'change-filter', 'none']).default('every'),
+  changeFilter: z.strictObject({ latency: time.default(256e3), time: time.default(2 ** 30 * 1e3) }).prefault({}),
+  queueReports: z.strictObject({ trigger: time, reset: time, quota: count.default(1024) }).optional(),
+  dropReports: z.enum(['every', 'filter', 'none']).default('every'),
+  sampling: z
+    .strictObject({ oneIn: count, kind: z.enum(['independent', 'consistent']).default('independent') })
+    .prefault({ oneIn: 1 }),
+  clocks: z
+    .strictObject({
+      /** Clocks are off by up to this much, and run up to `driftPpm` too fast or slow. */
+      offset: time.default(0),
+      driftPpm: z.number().min(0).default(0),
+      jitter: time.default(0),
+      steps: z.array(z.strictObject({ node: z.string(), at: time, by: time })).default([]),
+      /** Timestamps have 32 bits, and begin so shortly before they wrap. */
+      wrapAfter: time.optional(),
+    })
+    .prefault({}),
+  loss: share.default(0),
+  /** Share of the loss that comes in runs, and how many datagrams such a run has. */
+  burstLoss: z.strictObject({ share: share.default(0.5), datagrams: count.default(8) }).prefault({}),
+  /** Share of a node's reports that is lost while one of its queues is congested. */
+  lossWhenCongested: z.strictObject({ node: z.string(), share }).optional(),
+  reorder: time.default(0),
+  duplicates: share.default(0),
+  restarts: z.array(z.strictObject({ node: z.string(), at: time })).default([]),
+  /** The exporter of this node falls silent. */
+  silences: z.array(z.strictObject({ node: z.string(), ...whileIt })).default([]),
+  occupancyUnit: z.enum(['bytes', 'cells', 'packets']).default('bytes'),
+});
+
+const truth = z.strictObject({
+  /** A queue is congested from the time a packet would wait `high` in it, until it would wait less than `low`. */
+  high: time.default(50e6),
+  low: time.default(25e6),
+  /** Below this much it counts as empty: a build-up begins here. */
+  floor: bytes.default(3000),
+  /** Intervals nearer than this are one; shorter ones than `shortest` are none. */
+  merge: time.default(50e6),
+  shortest: time.default(10e6),
+  /** Excess wait from which a packet is harmed. */
+  harm: time.default(25e6),
+  /** What the fabric may cost a packet. */
+  budget: time.default(1e9),
+  /** Workload that was made to cause the trouble. */
+  cause: workloadName.optional(),
+  /** What else is true, because it was injected; `scope` in the words of the catalogue of events. */
+  events: z
+    .array(
+      z.strictObject({
+        kind: z.enum([
+          'incast',
+          'ecmp-collision',
+          'ecmp-polarised',
+          'slice-budget',
+          'loss',
+          'silent-loss',
+          'path-change',
+          'loop',
+          'blackhole',
+          'starvation',
+          'misclassified',
+          'link-flap',
+          'silent-switch',
+          'telemetry-degraded',
+          'unexplained-wait',
+          'clock-fault',
+        ]),
+        node: z.string().optional(),
+        interface: z.number().int().optional(),
+        queue: z.number().int().optional(),
+        slice: z.string().optional(),
+        prefix: z.string().optional(),
+        workload: workloadName.optional(),
+        from: time.default(0),
+        until: time.optional(),
+      }),
+    )
+    .default([]),
+});
+
+const scenario = z.strictObject({
+  name,
+  /** Its number in the catalogue, S01 to S20. */
+  id: z.string().optional(),
+  /** One paragraph: what it tests. */
+  about: prose,
+  /** How a naive answer goes wrong. */
+  trap: prose,
+  duration: time,
+  fabric,
+  workloads: z.array(workload).min(1),
+  traffic: z.array(traffic).min(1),
+  faults: z.array(fault).default([]),
+  telemetry: telemetry.prefault({}),
+  truth: truth.prefault({}),
+});
+
+export type Scenario = z.infer<typeof scenario>;
+export type FabricSpec = z.infer<typeof fabric>;
+export type WorkloadSpec = z.infer<typeof workload>;
+export type TrafficSpec = z.infer<typeof traffic>;
+export type TrafficOf<K extends TrafficSpec['kind']> = Extract<TrafficSpec, { kind: K }>;
+export type FaultSpec = z.infer<typeof fault>;
+export type TelemetrySpec = z.infer<typeof telemetry>;
+
+/** A scenario that cannot be used: every problem at once, each with its path. */
+export class ScenarioError extends Error {
+  constructor(origin: string, problems: readonly string[]) {
+    super(`${origin} has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n  ${problems.join('\n  ')}`);
+  }
 }
 
-export interface Scenario {
-  topology: Topology;
-  workloads: ScenarioWorkload[];
-  flows: Flow[];
-  /** What was injected: the answer that a collector has to find. */
-  truth: { node: string; nodeId: number; interfaceId: number; culprit: string; victims: string[] };
+const FOLDER = join(import.meta.dirname, 'scenarios');
+
+/** Names of the scenarios that come with Hopscope, in the order of their numbers. */
+export function scenarioNames(): string[] {
+  return readdirSync(FOLDER)
+    .filter((file) => file.endsWith('.yaml'))
+    .map((file) => basename(file, '.yaml'))
+    .sort((a, b) => (scenarioNamed(a).id ?? 'Z').localeCompare(scenarioNamed(b).id ?? 'Z') || a.localeCompare(b));
 }
 
-const MILLISECOND = 1e6;
-const SECOND = 1e9;
+const KNOWN = new Map<string, Scenario>();
 
-/** The switch port behind which the workload sits: where a burst towards it makes a queue. */
-function portTo({ host }: ScenarioWorkload, topology: Topology): Pick<Scenario['truth'], 'node' | 'nodeId' | 'interfaceId'> {
-  const { name, nodeId } = topology.nodes[topology.leafOf(host)];
-  return { node: name, nodeId, interfaceId: topology.hostInterface(host) };
+/** The scenario of that name. Throws ScenarioError when there is none, or when it has problems. */
+export function scenarioNamed(wanted: string): Scenario {
+  const known = KNOWN.get(wanted);
+  if (known !== undefined) return known;
+  const files = readdirSync(FOLDER).map((file) => basename(file, '.yaml'));
+  if (!files.includes(wanted))
+    throw new ScenarioError(`the scenario "${wanted}"`, [`does not exist; there are ${files.join(', ')}`]);
+  const found = readScenario(join(FOLDER, `${wanted}.yaml`));
+  KNOWN.set(wanted, found);
+  return found;
 }
 
-/** A burst of 4 ms every `burstPeriodNs`, the first after `firstBurstNs`. */
-export function noisyBackup(firstBurstNs = 2 * SECOND, burstPeriodNs = 5 * SECOND): Scenario {
-  const topology = smallFabric();
-  const workloads: ScenarioWorkload[] = [
-    { namespace: 'core5g', workload: 'upf', address: '10.244.1.10', host: 0 },
-    { namespace: 'core5g', workload: 'session-db', address: '10.244.2.10', host: 4 },
-    { namespace: 'analytics', workload: 'backup', address: '10.244.1.20', host: 1 },
-    { namespace: 'analytics', workload: 'backup', address: '10.244.1.21', host: 2 },
-    { namespace: 'storage', workload: 'object-store', address: '10.244.2.20', host: 4 },
-    { namespace: 'media', workload: 'cache', address: '10.244.1.30', host: 3 },
-    { namespace: 'media', workload: 'player', address: '10.244.2.30', host: 5 },
-  ];
-  const [upf, database, backup1, backup2, store, cache, player] = workloads;
-  const burst = { startNs: firstBurstNs, periodNs: burstPeriodNs, onNs: 4 * MILLISECOND };
-  const flows: Flow[] = [
-    flow(upf, database, {
-      protocol: 17,
-      sourcePort: 41_000,
-      destinationPort: 8805,
-      dscp: 46,
-      packetBytes: 300,
-      intervalNs: 400_000,
-      spine: 0,
-    }),
-    flow(backup1, store, {
-      protocol: 6,
-      sourcePort: 52_001,
-      destinationPort: 9000,
-      packetBytes: 1500,
-      intervalNs: 1714,
-      spine: 0,
-      burst,
-    }),
-    flow(backup2, store, {
-      protocol: 6,
-      sourcePort: 52_002,
-      destinationPort: 9000,
-      packetBytes: 1500,
-      intervalNs: 1714,
-      spine: 1,
-      burst,
-    }),
-    flow(cache, player, {
-      protocol: 6,
-      sourcePort: 443,
-      destinationPort: 50_100,
-      packetBytes: 1500,
-      intervalNs: 600_000,
-      spine: 1,
-    }),
-    flow(cache, database, {
-      protocol: 6,
-      sourcePort: 443,
-      destinationPort: 50_200,
-      packetBytes: 1000,
-      intervalNs: 1_000_000,
-      spine: 1,
-    }),
-  ];
-  return {
-    topology,
-    workloads,
-    flows,
-    truth: {
-      ...portTo(store, topology),
-      culprit: 'analytics/backup',
-      // The cache has a trickle of traffic through the same port: it suffers, and must not be accused.
-      victims: ['core5g/upf', 'media/cache'],
-    },
+/** The scenario in a YAML file. Throws ScenarioError, or what reading the file throws. */
+export function readScenario(path: string): Scenario {
+  return parseScenario(readFileSync(path, 'utf8'), basename(path));
+}
+
+/** The scenario that a YAML text describes; `origin` is named in what is wrong with it. */
+export function parseScenario(text: string, origin: string): Scenario {
+  const document = parseDocument(text);
+  const [fault] = document.errors;
+  if (fault !== undefined) throw new ScenarioError(origin, [fault.message.split('\n')[0]]);
+  const parsed = scenario.safeParse(document.toJS());
+  if (!parsed.success) throw new ScenarioError(origin, parsed.error.issues.map(problemOf));
+  const problems = contradictionsOf(parsed.data);
+  if (problems.length > 0) throw new ScenarioError(origin, problems);
+  return parsed.data;
+}
+
+function problemOf(issue: z.core.$ZodIssue): string {
+  const path = issue.path
+    .map((part, i) => (typeof part === 'number' ? `[${part}]` : `${i === 0 ? '' : '.'}${String(part)}`))
+    .join('');
+  return `${path === '' ? 'scenario' : path}: ${issue.message}`;
+}
+
+/** What no single setting shows. */
+function contradictionsOf({ fabric: shape, workloads, traffic: all, telemetry: reports, truth: asked }: Scenario): string[] {
+  const problems: string[] = [];
+  const names = new Set(workloads.map((one) => one.name));
+  const known = (path: string, wanted: string | undefined): void => {
+    if (wanted !== undefined && !names.has(wanted)) problems.push(`${path}: no workload is called ${wanted}`);
   };
-}
-
-/**
- * A trap for whoever counts octets of the last ten milliseconds: a steady elephant fills 45 % of a host port, and every
- * `burstPeriodNs` another workload bursts into the same port for 400 us. The elephant sent most, and did nothing.
- */
-export function decoyElephant(firstBurstNs: number, burstPeriodNs: number): Scenario {
-  const topology = smallFabric();
-  const workloads: ScenarioWorkload[] = [
-    { namespace: 'media', workload: 'transcoder', address: '10.244.1.10', host: 0 },
-    { namespace: 'batch', workload: 'shuffle', address: '10.244.1.20', host: 1 },
-    { namespace: 'batch', workload: 'shuffle', address: '10.244.1.21', host: 2 },
-    { namespace: 'storage', workload: 'volume', address: '10.244.2.20', host: 4 },
-    { namespace: 'core5g', workload: 'amf', address: '10.244.1.30', host: 3 },
-  ];
-  const [elephant, shuffle1, shuffle2, volume, amf] = workloads;
-  const burst = { startNs: firstBurstNs, periodNs: burstPeriodNs, onNs: 0.4 * MILLISECOND };
-  const bulk = { protocol: 6, destinationPort: 9000, packetBytes: 1500 } as const;
-  const flows: Flow[] = [
-    flow(elephant, volume, { ...bulk, sourcePort: 50_001, intervalNs: 2667, spine: 0 }),
-    flow(shuffle1, volume, { ...bulk, sourcePort: 50_002, intervalNs: 2667, spine: 1, burst }),
-    flow(shuffle2, volume, { ...bulk, sourcePort: 50_003, intervalNs: 2667, spine: 1, burst }),
-    flow(amf, volume, {
-      protocol: 17,
-      sourcePort: 38_412,
-      destinationPort: 7777,
-      packetBytes: 200,
-      intervalNs: 20_000,
-      spine: 1,
-    }),
-  ];
-  return {
-    topology,
-    workloads,
-    flows,
-    truth: {
-      ...portTo(volume, topology),
-      culprit: 'batch/shuffle',
-      victims: ['core5g/amf', 'media/transcoder'],
-    },
-  };
-}
-
-/** Ten-gigabit fabric of two leaves and two spines. */
-function smallFabric(): Topology {
-  return new Topology({
-    leaves: 2,
-    spines: 2,
-    hostsPerLeaf: 4,
-    bytesPerNs: 1.25,
-    propagationNs: 500,
-    pipelineNs: 800,
-    queueBytes: 4_000_000,
+  all.forEach((one, i) => {
+    known(`traffic[${i}].from`, one.from);
+    known(`traffic[${i}].to`, one.to);
   });
-}
-
-type FlowTraffic = Pick<Flow, 'protocol' | 'sourcePort' | 'destinationPort' | 'packetBytes' | 'intervalNs'> & Partial<Flow>;
-
-function flow(from: ScenarioWorkload, to: ScenarioWorkload, traffic: FlowTraffic): Flow {
-  return {
-    fromHost: from.host,
-    toHost: to.host,
-    sourceAddress: addressNumber(from.address),
-    destinationAddress: addressNumber(to.address),
-    dscp: 0,
-    jitter: 0.1,
-    ...traffic,
-  };
-}
-
-function addressNumber(dotted: string): number {
-  return dotted.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+  reports.unwatched.forEach((one, i) => known(`telemetry.unwatched[${i}]`, one));
+  known('truth.cause', asked.cause);
+  asked.events.forEach((one, i) => known(`truth.events[${i}].workload`, one.workload));
+  const hosts = shape.leaves * shape.hostsPerLeaf + shape.borderHosts;
+  workloads.forEach((one, w) =>
+    one.pods.forEach((pod, p) => {
+      if (pod.host >= hosts) problems.push(`workloads[${w}].pods[${p}].host: there are ${hosts} hosts, 0 to ${hosts - 1}`);
+    }),
+  );
+  if (shape.classes.filter(({ dscp }) => dscp.length === 0).length !== 1) {
+    problems.push('fabric.classes: exactly one class must have no dscp, for all that have no class of their own');
+  }
+  return problems;
 }

@@ -1,171 +1,259 @@
-// The fabric in motion: packets from seeded sources through first-in-first-out output queues, every hop told to an observer.
-// A queue's wait follows from when its port is free (Lindley's recursion), so each hop costs one event.
-// Rule: no Date, no Math.random, no dependence on anything but the scenario and its seed.
+// The fabric in motion. Packets leave hosts, wait in queues, cross links; whoever watches is told at each step.
+//
+//   source ─▶ host queue ─link▶ pipeline ─▶ queue of a switch ─▶ (postcard) ─link▶ ... ─▶ host ─▶ receiver
+//
+// Time is whole picoseconds in doubles. An event for a packet that comes to a queue, one for a port that is free while packets wait.
+// Rule: no Date, no Math.random, no order that depends on anything but the scenario and its seed.
 
 import { EventHeap } from './event-heap.ts';
+import { planFaults } from './faults.ts';
+import { Flow, type FlowParts } from './flow.ts';
+import { Packets } from './packets.ts';
+import { NONE, Queues } from './queues.ts';
 import { randomStream, type Random } from './random.ts';
-import type { Hop, Topology } from './topology.ts';
+import { DropReason, Routing } from './routing.ts';
+import type { Scenario } from './scenario.ts';
+import { Topology } from './topology.ts';
+import { startTraffic } from './traffic/traffic.ts';
 
-/** A flow as data. Addresses are IPv4 as numbers; times in ns of fabric time. */
-export interface Flow {
-  fromHost: number;
-  toHost: number;
-  sourceAddress: number;
-  destinationAddress: number;
-  protocol: 6 | 17;
-  sourcePort: number;
-  destinationPort: number;
-  dscp: number;
-  packetBytes: number;
-  /** Spine that the flow takes; default: by hash of the ports. */
-  spine?: number;
-  /** One packet every `intervalNs`, give or take `jitter` (0 to 1) of it. */
-  intervalNs: number;
-  jitter: number;
-  /** Sends only while (t - startNs) modulo periodNs is below onNs; always when `burst` is absent. */
-  burst?: { startNs: number; periodNs: number; onNs: number };
+/** Who is told what happens. `packet` is a row of `packets`, valid during the call; the time is `nowPs` of the simulator. */
+export interface FabricObserver {
+  /** It stands in a queue of a switch. */
+  enqueued?(packet: number): void;
+  /** It begins to leave a switch: the moment of its postcard. */
+  left?(packet: number): void;
+  /** A switch dropped it, and knows why. */
+  dropped?(packet: number, reason: number): void;
+  /** It vanished on the link of this port, and nobody knows. */
+  vanished?(packet: number, port: number): void;
+  /** It is where it was sent to. */
+  delivered?(packet: number): void;
 }
 
-/** One hop of one packet, in the order of egress times at each node. Valid during the call only. */
-export interface ObservedHop {
-  flow: number;
-  hop: Hop;
-  /** Hops that the packet had behind it: its TTL has fallen by one more than this. */
-  position: number;
-  ingressNs: number;
-  egressNs: number;
-  /** Octets in the queue ahead of the packet. */
-  queueBytes: number;
-  identification: number;
-  tcpSequence: number;
-  dropped: boolean;
+/** Something that wants to be woken. */
+export interface Timer {
+  fire(): void;
 }
 
-const QUEUE_FULL = -1;
-/** Kinds of event, in the low two bits of an event's value. */
-const Kind = { send: 0, arrive: 1, report: 2 } as const;
+/** What is counted of all packets. */
+export interface PacketTotals {
+  sent: number;
+  delivered: number;
+  dropped: number;
+  vanished: number;
+}
+
+const Kind = { arrive: 0, wake: 1, deliver: 2, timer: 3, fault: 4 } as const;
 
 export class Simulator {
-  readonly #topology: Topology;
-  readonly #flows: readonly Flow[];
-  readonly #paths: Hop[][];
-  readonly #observe: (hop: ObservedHop) => void;
-  readonly #heap = new EventHeap();
-  readonly #randoms: Random[];
-  /** When each port is free, by node and interface. */
-  readonly #portFreeNs: Float64Array;
-  readonly #hostFreeNs: Float64Array;
-  readonly #interfaces: number;
-  readonly #nextIdentification: Uint32Array;
-  readonly #nextTcpSequence: Float64Array;
-  /** Packets under way; freed slots are used again. */
-  readonly #packets: ObservedHop[] = [];
-  readonly #freePackets: number[] = [];
-  nowNs = 0;
+  readonly scenario: Scenario;
+  readonly topology: Topology;
+  readonly packets = new Packets();
+  readonly queues: Queues;
+  readonly routing: Routing;
+  readonly flows: Flow[] = [];
+  readonly seed: number;
+  readonly totals: PacketTotals = { sent: 0, delivered: 0, dropped: 0, vanished: 0 };
+  nowPs = 0;
   /** Events worked off so far. */
   events = 0;
+  readonly #heap = new EventHeap();
+  readonly #observers: readonly FabricObserver[];
+  readonly #timers: Timer[] = [];
+  readonly #faults: (() => void)[] = [];
+  readonly #portFreePs: Float64Array;
+  readonly #wakePs: Float64Array;
+  /** By ingress port: packets leave the pipeline in the order they came. */
+  readonly #pipelineFreePs: Float64Array;
+  /** By port: whether its link carries nothing, and how much of it the link loses. */
+  readonly #linkDown: Uint8Array;
+  readonly #linkLoss: Float64Array;
+  /** By node and DSCP: class of queue. */
+  readonly #classOf: Uint8Array;
+  readonly #jitter: Random;
+  readonly #loss: Random;
 
-  constructor(topology: Topology, flows: readonly Flow[], seed: number, observe: (hop: ObservedHop) => void) {
-    this.#topology = topology;
-    this.#flows = flows;
-    this.#observe = observe;
-    this.#interfaces = topology.shape.hostsPerLeaf + topology.shape.spines + topology.shape.leaves + 1;
-    this.#portFreeNs = new Float64Array(topology.nodes.length * this.#interfaces);
-    this.#hostFreeNs = new Float64Array(topology.hosts);
-    this.#nextIdentification = new Uint32Array(flows.length);
-    this.#nextTcpSequence = new Float64Array(flows.length).fill(1);
-    this.#randoms = flows.map((_, i) => randomStream(seed, `flow ${i}`));
-    this.#paths = flows.map((flow) => {
-      const spine = flow.spine ?? (flow.sourcePort * 31 + flow.destinationPort) % topology.shape.spines;
-      return topology.path(flow.fromHost, flow.toHost, spine);
-    });
-    flows.forEach((flow, i) => this.#heap.push(this.#whenOn(flow, this.#randoms[i]() * flow.intervalNs), (i << 2) | Kind.send));
-  }
-
-  /** Lets the fabric run until `untilNs`. */
-  run(untilNs: number): void {
-    while (this.#heap.nextNs <= untilNs) {
-      this.nowNs = this.#heap.nextNs;
-      const value = this.#heap.pop();
-      this.events++;
-      const index = value >> 2;
-      if ((value & 3) === Kind.send) this.#send(index);
-      else if ((value & 3) === Kind.arrive) this.#arrive(index);
-      else this.#report(index);
+  /** `without`: this workload sends nothing, and all else is as it was (the counterfactual). */
+  constructor(scenario: Scenario, seed: number, observers: readonly FabricObserver[], without?: string) {
+    this.scenario = scenario;
+    this.seed = seed;
+    this.#observers = observers;
+    this.topology = new Topology(scenario.fabric);
+    this.queues = new Queues(this.topology, this.packets);
+    this.routing = new Routing(this.topology, scenario.faults, seed);
+    const { ports, nodes } = this.topology;
+    this.#portFreePs = new Float64Array(ports);
+    this.#wakePs = new Float64Array(ports).fill(Infinity);
+    this.#pipelineFreePs = new Float64Array(ports);
+    this.#linkDown = new Uint8Array(ports);
+    this.#linkLoss = new Float64Array(ports);
+    this.#jitter = randomStream(seed, 'pipeline');
+    this.#loss = randomStream(seed, 'link loss');
+    const { classes } = scenario.fabric;
+    const rest = classes.findIndex(({ dscp }) => dscp.length === 0);
+    this.#classOf = new Uint8Array(nodes.length * 64).fill(rest);
+    classes.forEach(({ dscp }, cls) => dscp.forEach((value) => nodes.forEach((_, node) => this.mapDscp(node, value, cls))));
+    for (const { atPs, apply } of planFaults(scenario.faults, this)) {
+      this.#heap.push(atPs, (this.#faults.push(apply) - 1) * 8 + Kind.fault);
     }
-    this.nowNs = untilNs;
+    startTraffic(this, without);
   }
 
-  #send(flowIndex: number): void {
-    const flow = this.#flows[flowIndex];
-    const leaves = Math.max(this.nowNs, this.#hostFreeNs[flow.fromHost]) + flow.packetBytes / this.#topology.shape.bytesPerNs;
-    this.#hostFreeNs[flow.fromHost] = leaves;
-    const packet = this.#newPacket(flowIndex);
-    this.#heap.push(Math.round(leaves + this.#topology.shape.propagationNs), (packet << 2) | Kind.arrive);
-    const spread = 1 + (this.#randoms[flowIndex]() * 2 - 1) * flow.jitter;
-    this.#heap.push(this.#whenOn(flow, this.nowNs + Math.max(1, flow.intervalNs * spread)), (flowIndex << 2) | Kind.send);
+  /** Lets the fabric run until `untilPs`. */
+  run(untilPs: number): void {
+    const heap = this.#heap;
+    while (heap.nextPs <= untilPs) {
+      this.nowPs = heap.nextPs;
+      const value = heap.pop();
+      this.events++;
+      const index = value >>> 3;
+      switch (value & 7) {
+        case Kind.arrive:
+          this.#arrive(index);
+          break;
+        case Kind.wake:
+          this.#wake(index);
+          break;
+        case Kind.deliver:
+          this.#deliver(index);
+          break;
+        case Kind.timer:
+          this.#timers[index].fire();
+          break;
+        default:
+          this.#faults[index]();
+      }
+    }
+    this.nowPs = untilPs;
   }
 
-  #newPacket(flowIndex: number): number {
-    const flow = this.#flows[flowIndex];
-    const slot = this.#freePackets.pop() ?? this.#packets.length;
-    this.#packets[slot] = {
-      flow: flowIndex,
-      hop: this.#paths[flowIndex][0],
-      position: 0,
-      ingressNs: 0,
-      egressNs: 0,
-      queueBytes: 0,
-      identification: this.#nextIdentification[flowIndex]++,
-      tcpSequence: this.#nextTcpSequence[flowIndex],
-      dropped: false,
-    };
-    this.#nextTcpSequence[flowIndex] = (this.#nextTcpSequence[flowIndex] + flow.packetBytes - 40) % 0x1_0000_0000;
-    return slot;
+  newFlow(parts: Omit<FlowParts, 'index'>): Flow {
+    const flow = new Flow({ ...parts, index: this.flows.length });
+    this.flows.push(flow);
+    this.routing.mark(flow);
+    return flow;
   }
 
-  #arrive(slot: number): void {
-    const packet = this.#packets[slot];
-    const { packetBytes } = this.#flows[packet.flow];
-    packet.ingressNs = this.nowNs;
-    const ready = this.nowNs + this.#topology.shape.pipelineNs;
-    const wait = this.#enqueue(packet.hop, ready, packetBytes);
-    packet.dropped = wait === QUEUE_FULL;
-    packet.queueBytes = packet.dropped ? this.#topology.shape.queueBytes : Math.round(wait * this.#topology.shape.bytesPerNs);
-    packet.egressNs = Math.round(ready + Math.max(0, wait));
-    this.#heap.push(packet.egressNs, (slot << 2) | Kind.report);
+  /** The number under which `schedule` wakes the timer. */
+  register(timer: Timer): number {
+    return this.#timers.push(timer) - 1;
   }
 
-  /** Ns that the packet waits for its port, or QUEUE_FULL. */
-  #enqueue(hop: Hop, readyNs: number, bytes: number): number {
-    const { bytesPerNs, queueBytes } = this.#topology.shape;
-    const port = hop.node * this.#interfaces + hop.egressInterfaceId;
-    const wait = Math.max(0, this.#portFreeNs[port] - readyNs);
-    if (wait * bytesPerNs + bytes > queueBytes) return QUEUE_FULL;
-    this.#portFreeNs[port] = readyNs + wait + bytes / bytesPerNs;
-    return wait;
+  schedule(atPs: number, timer: number): void {
+    this.#heap.push(Math.max(this.nowPs, Math.round(atPs)), timer * 8 + Kind.timer);
   }
 
-  #report(slot: number): void {
-    const packet = this.#packets[slot];
-    this.#observe(packet);
-    const next = this.#paths[packet.flow][packet.position + 1];
-    if (packet.dropped || next === undefined) {
-      this.#freePackets.push(slot);
+  /** A packet of the flow enters the queue of its host. */
+  send(packet: number): void {
+    this.totals.sent++;
+    const port = this.topology.hostPort(this.packets.flow[packet].fromHost);
+    this.queues.enter(port, 0, packet);
+    this.#serve(port);
+  }
+
+  /** The switch puts this DSCP into that class from now on. */
+  mapDscp(node: number, dscp: number, cls: number): void {
+    this.#classOf[node * 64 + dscp] = cls;
+  }
+
+  classOf(node: number, dscp: number): number {
+    return this.#classOf[node * 64 + dscp];
+  }
+
+  setLinkDown(port: number, isDown: boolean): void {
+    this.#linkDown[port] = this.#linkDown[this.topology.peerPort[port]] = isDown ? 1 : 0;
+  }
+
+  setLinkLoss(port: number, probability: number): void {
+    this.#linkLoss[port] = probability;
+  }
+
+  #arrive(packet: number): void {
+    const { packets, topology } = this;
+    const node = topology.nodeOfPort[packets.ingressPort[packet]];
+    const flow = packets.flow[packet];
+    if (packets.ttl[packet] <= 1) return this.#drop(packet, DropReason.ttl);
+    packets.ttl[packet]--;
+    const port = this.routing.portFor(node, flow);
+    if (port < 0) return this.#drop(packet, -port);
+    const cls = this.#classOf[node * 64 + flow.dscp];
+    packets.egressPort[packet] = port;
+    packets.queue[packet] = cls;
+    packets.enqueuedPs[packet] = this.nowPs;
+    if (!this.queues.enter(port, cls, packet)) {
+      packets.queueBytes[packet] = this.queues.bytes[port * this.queues.classes.length + cls];
+      return this.#drop(packet, DropReason.trafficManager);
+    }
+    for (const observer of this.#observers) observer.enqueued?.(packet);
+    this.#serve(port);
+  }
+
+  #wake(port: number): void {
+    if (this.nowPs < this.#wakePs[port]) return;
+    this.#wakePs[port] = Infinity;
+    this.#serve(port);
+  }
+
+  #wakeAt(port: number, atPs: number): void {
+    if (atPs >= this.#wakePs[port]) return;
+    this.#wakePs[port] = atPs;
+    this.#heap.push(atPs, port * 8 + Kind.wake);
+  }
+
+  /** Sends the next packet of the port, when it is free. */
+  #serve(port: number): void {
+    if (this.#portFreePs[port] > this.nowPs) return this.#wakeAt(port, this.#portFreePs[port]);
+    const packet = this.queues.leave(port, this.nowPs);
+    if (packet === NONE) {
+      if (!this.queues.isEmpty(port)) this.#wakeAt(port, Math.ceil(this.queues.nextEligiblePs(port)));
       return;
     }
-    packet.hop = next;
-    packet.position++;
-    const sent = packet.egressNs + this.#flows[packet.flow].packetBytes / this.#topology.shape.bytesPerNs;
-    this.#heap.push(Math.round(sent + this.#topology.shape.propagationNs), (slot << 2) | Kind.arrive);
+    const { packets, topology } = this;
+    const { linkOverhead, propagation } = this.scenario.fabric;
+    const sentPs = this.nowPs + Math.round((packets.bytes[packet] + linkOverhead) * topology.psPerByte[port]);
+    this.#portFreePs[port] = sentPs;
+    if (!this.queues.isEmpty(port)) this.#wakeAt(port, sentPs);
+    const node = topology.nodeOfPort[port];
+    if (node < topology.switches) {
+      packets.hopLatencySumPs[packet] += this.nowPs - packets.ingressPs[packet];
+      packets.hops[packet]++;
+      for (const observer of this.#observers) observer.left?.(packet);
+      if (this.routing.isSwallowed(node, port, packets.flow[packet])) return this.#vanish(packet, port);
+    }
+    if (this.#linkDown[port] === 1) return this.#vanish(packet, port);
+    if (this.#linkLoss[port] > 0 && this.#loss() < this.#linkLoss[port]) return this.#vanish(packet, port);
+    this.#cross(packet, topology.peerPort[port], sentPs + propagation);
   }
 
-  /** `atNs`, or the start of the flow's next burst when it is silent then. */
-  #whenOn(flow: Flow, atNs: number): number {
-    if (flow.burst === undefined) return atNs;
-    const { startNs, periodNs, onNs } = flow.burst;
-    if (atNs < startNs) return startNs + (atNs % flow.intervalNs);
-    const phase = (atNs - startNs) % periodNs;
-    return phase < onNs ? atNs : atNs - phase + periodNs;
+  /** The packet comes to the other end of a link. */
+  #cross(packet: number, port: number, atPs: number): void {
+    const { packets, topology } = this;
+    packets.ingressPort[packet] = port;
+    if (topology.nodeOfPort[port] >= topology.switches) return this.#heap.push(atPs, packet * 8 + Kind.deliver);
+    const { pipeline, pipelineJitter } = this.scenario.fabric;
+    packets.ingressPs[packet] = atPs;
+    const takes = pipelineJitter === 0 ? pipeline : pipeline + Math.floor(this.#jitter() * pipelineJitter);
+    const readyPs = Math.max(atPs + takes, this.#pipelineFreePs[port]);
+    this.#pipelineFreePs[port] = readyPs;
+    this.#heap.push(readyPs, packet * 8 + Kind.arrive);
+  }
+
+  #deliver(packet: number): void {
+    this.totals.delivered++;
+    for (const observer of this.#observers) observer.delivered?.(packet);
+    this.packets.flow[packet].receiver?.receive(packet);
+    this.packets.free(packet);
+  }
+
+  #drop(packet: number, reason: number): void {
+    this.totals.dropped++;
+    for (const observer of this.#observers) observer.dropped?.(packet, reason);
+    this.packets.free(packet);
+  }
+
+  #vanish(packet: number, port: number): void {
+    this.totals.vanished++;
+    for (const observer of this.#observers) observer.vanished?.(packet, port);
+    this.packets.free(packet);
   }
 }

@@ -13,7 +13,8 @@ import { loadConfig } from '../../collector/config.ts';
 import { dashboardJson } from '../../dashboards/grafana/generate.ts';
 import { performancePage } from '../bench/page.ts';
 import { codesPage, metricsPage } from '../../docs/generate.ts';
-import { noisyBackup } from '../../p4-int/fabric/scenario.ts';
+import { scenarioSettings } from '../../collector/scenario-settings.ts';
+import { scenarioNamed } from '../../p4-int/fabric/scenario.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const { promtool, amtool, compose } = inject('servers');
@@ -89,13 +90,9 @@ describe('docker-compose.yml', () => {
 
   it('starts the collector with a configuration that is valid and knows the simulated fabric', () => {
     const config = loadConfig(join(root, 'compose/hopscope.yaml'));
-    const scenario = noisyBackup();
-    expect(config.nodes.map(({ id, name }) => ({ id, name }))).toEqual(
-      scenario.topology.nodes.map((n) => ({ id: n.nodeId, name: n.name })),
-    );
-    expect(config.inventory).toEqual(
-      scenario.workloads.map(({ address, namespace, workload }) => ({ address, namespace, workload })),
-    );
+    const { nodes, inventory } = scenarioSettings(scenarioNamed('noisy-backup'));
+    expect(config.nodes.map(({ id, name }) => ({ id, name }))).toEqual(nodes);
+    expect(config.inventory).toEqual(inventory);
   });
 
   it('gives Grafana data sources and a folder that are mounted', () => {

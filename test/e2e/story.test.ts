@@ -8,12 +8,13 @@ import { Webhook } from 'standardwebhooks';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { parseConfig } from '../../collector/config.ts';
+import { scenarioSettings } from '../../collector/scenario-settings.ts';
 import { startCollector, type Collector } from '../../collector/main.ts';
 import { LiveFabric } from '../../p4-int/fabric/live.ts';
-import { noisyBackup } from '../../p4-int/fabric/scenario.ts';
 import { underlayNow } from '../../dashboards/grafana/underlay-now.ts';
 import { freePorts, getJson, start, until, type Running } from '../support/processes.ts';
 import { receive, type Receiver } from '../support/receiver.ts';
+import { noisyBackup } from '../support/stories.ts';
 
 const servers = inject('servers');
 const { prometheus, alertmanager, influxd } = servers;
@@ -22,7 +23,7 @@ const root = join(import.meta.dirname, '..', '..');
 
 describe.skipIf(prometheus === undefined || alertmanager === undefined || influxd === undefined)('the whole story', () => {
   const folder = mkdtempSync(join(tmpdir(), 'hopscope-e2e-'));
-  const scenario = noisyBackup(1e9, 3e9);
+  const story = noisyBackup(1e9, 3e9);
   const running: Running[] = [];
   let collector: Collector;
   let fabric: LiveFabric;
@@ -88,14 +89,8 @@ describe.skipIf(prometheus === undefined || alertmanager === undefined || influx
 
     const config = parseConfig(
       stringify({
-        ingest: {
-          address: '127.0.0.1',
-          port: 0,
-          sources: [{ addresses: ['127.0.0.0/8'], occupancyUnit: 'bytes', portRate: '10G' }],
-        },
+        ...scenarioSettings(story.scenario),
         http: { port: httpPort },
-        nodes: scenario.topology.nodes.map(({ nodeId, name }) => ({ id: nodeId, name })),
-        inventory: scenario.workloads.map(({ address, namespace, workload }) => ({ address, namespace, workload })),
         influx: { url: influxUrl, interval: '1s' },
         webhooks: [{ name: 'test', url: `${hook.url}/hook`, secret: { env: 'HOPSCOPE_TEST_SECRET' } }],
         store: { path: join(folder, 'hopscope.db') },
@@ -106,7 +101,7 @@ describe.skipIf(prometheus === undefined || alertmanager === undefined || influx
       notice: () => undefined,
       error: (message) => console.error(message),
     });
-    fabric = new LiveFabric(scenario, 7, collector.udpPort);
+    fabric = new LiveFabric({ scenario: story.scenario, seed: 7, port: collector.udpPort });
     fabric.start();
   });
 
@@ -130,10 +125,10 @@ describe.skipIf(prometheus === undefined || alertmanager === undefined || influx
       },
       60_000,
     );
-    const [namespace, workload] = scenario.truth.culprit.split('/');
+    const [namespace, workload] = story.truth.culprit.split('/');
     expect(culprit.metric).toMatchObject({
-      node: scenario.truth.node,
-      interface: String(scenario.truth.interfaceId),
+      node: story.truth.node,
+      interface: String(story.truth.interfaceId),
       namespace,
       workload,
     });
@@ -151,7 +146,7 @@ describe.skipIf(prometheus === undefined || alertmanager === undefined || influx
       },
       60_000,
     );
-    expect(alerts[0].labels).toMatchObject({ node: scenario.truth.node, namespace: 'analytics', workload: 'backup' });
+    expect(alerts[0].labels).toMatchObject({ node: story.truth.node, namespace: 'analytics', workload: 'backup' });
     const incident = await until(
       'an incident with its alert',
       async () => {
@@ -162,24 +157,24 @@ describe.skipIf(prometheus === undefined || alertmanager === undefined || influx
       },
       60_000,
     );
-    expect(incident.queue.node).toBe(scenario.truth.node);
+    expect(incident.queue.node).toBe(story.truth.node);
   });
 
   it('only the injected queue has an incident, with the injected culprit and victims', async () => {
     const incidents = await until('an incident with both victims', async () => {
       const found = (await getJson(`${base}/api/v1/incidents`)).incidents;
-      return found[0].victims.length >= scenario.truth.victims.length && found;
+      return found[0].victims.length >= story.truth.victims.length && found;
     });
     expect(incidents).toHaveLength(1);
     const [incident] = incidents;
-    expect(incident.queue).toMatchObject({ nodeId: scenario.truth.nodeId, interfaceId: scenario.truth.interfaceId });
-    expect(`${incident.culprits[0].namespace}/${incident.culprits[0].workload}`).toBe(scenario.truth.culprit);
-    expect(incident.victims.map((v: any) => `${v.namespace}/${v.workload}`).sort()).toEqual(scenario.truth.victims.toSorted());
+    expect(incident.queue).toMatchObject({ nodeId: story.truth.nodeId, interfaceId: story.truth.interfaceId });
+    expect(`${incident.culprits[0].namespace}/${incident.culprits[0].workload}`).toBe(story.truth.culprit);
+    expect(incident.victims.map((v: any) => `${v.namespace}/${v.workload}`).sort()).toEqual(story.truth.victims.toSorted());
     expect(incident.confidence).toBeGreaterThan(0.8);
     expect(incident.plan).toMatchObject({
       mode: 'observe',
       action: 'limit-egress-rate',
-      targets: [`workload/${scenario.truth.culprit}`],
+      targets: [`workload/${story.truth.culprit}`],
     });
     const detail = await getJson(`${base}/api/v1/incidents/${incident.id}`);
     expect(detail.events.length).toBeGreaterThan(0);
@@ -191,7 +186,7 @@ describe.skipIf(prometheus === undefined || alertmanager === undefined || influx
       getJson(`${influxUrl}/query?db=hopscope&q=${encodeURIComponent(q)}`).then((body) => body.results[0].series?.[0]);
     const queue = await until('queue points', () =>
       influx(
-        `SELECT max(peak_wait_seconds) FROM fabric_queue WHERE node='${scenario.truth.node}' AND "interface"='${scenario.truth.interfaceId}'`,
+        `SELECT max(peak_wait_seconds) FROM fabric_queue WHERE node='${story.truth.node}' AND "interface"='${story.truth.interfaceId}'`,
       ),
     );
     expect(queue.values[0][1]).toBeGreaterThan(0.001);
@@ -205,7 +200,7 @@ describe.skipIf(prometheus === undefined || alertmanager === undefined || influx
     expect(payload.type).toBe('incident.opened');
     const tampered = request.body.toString().replace('incident.opened', 'incident.closed');
     expect(() => new Webhook(SECRET).verify(tampered, request.headers as Record<string, string>)).toThrow();
-    expect(`${payload.data.culprits[0].namespace}/${payload.data.culprits[0].workload}`).toBe(scenario.truth.culprit);
+    expect(`${payload.data.culprits[0].namespace}/${payload.data.culprits[0].workload}`).toBe(story.truth.culprit);
     expect(payload.data.id).toBe((await getJson(`${base}/api/v1/incidents`)).incidents[0].id);
   });
 

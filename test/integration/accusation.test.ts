@@ -3,16 +3,16 @@
 import { describe, expect, it } from 'vitest';
 import type { CongestionEvent, Incident } from '../../collector/event.ts';
 import { randomStream } from '../../p4-int/fabric/random.ts';
-import { decoyElephant } from '../../p4-int/fabric/scenario.ts';
-import { scenarioSettings } from '../support/collector.ts';
+import { scenarioSettings } from '../../collector/scenario-settings.ts';
 import { Diagnosing } from '../support/diagnosing.ts';
 import { fabricDatagrams, type FabricDatagram } from '../support/fabric-datagrams.ts';
+import { decoyElephant } from '../support/stories.ts';
 
-const scenario = decoyElephant(20e6, 20e6);
-const datagrams = fabricDatagrams(scenario, 12, 0.6e9);
+const story = decoyElephant(20e6, 20e6);
+const datagrams = fabricDatagrams(story.scenario, 12, 0.6e9);
 const BURSTS = 29;
 
-function diagnose(reports: readonly FabricDatagram[], settings: object = scenarioSettings(scenario)): Incident[] {
+function diagnose(reports: readonly FabricDatagram[], settings: object = scenarioSettings(story.scenario)): Incident[] {
   const diagnosing = new Diagnosing(settings);
   const { diagnosis } = diagnosing;
   let polledNs = 0;
@@ -54,17 +54,17 @@ describe('a burst behind a steady elephant', () => {
       const events = incidents.flatMap((incident) => incident.events).filter((event) => event.state === 'closed');
       const named = events.filter((event) => event.confidence >= 0.5);
       expect(events.length).toBeGreaterThanOrEqual(BURSTS * 0.9);
-      expect(named.filter((event) => nameOf(event) !== scenario.truth.culprit)).toEqual([]);
+      expect(named.filter((event) => nameOf(event) !== story.truth.culprit)).toEqual([]);
       expect(named.length / events.length).toBeGreaterThanOrEqual(atLeast);
       for (const incident of incidents) {
-        expect([incident.queue.node, incident.queue.interfaceId]).toEqual([scenario.truth.node, scenario.truth.interfaceId]);
-        expect(incident.plan.targets.filter((target) => target !== `workload/${scenario.truth.culprit}`)).toEqual([]);
+        expect([incident.queue.node, incident.queue.interfaceId]).toEqual([story.truth.node, story.truth.interfaceId]);
+        expect(incident.plan.targets.filter((target) => target !== `workload/${story.truth.culprit}`)).toEqual([]);
       }
     },
   );
 
   it('without a port rate and without owners it says where and how bad, and accuses nobody', () => {
-    const { nodes } = scenarioSettings(scenario);
+    const { nodes } = scenarioSettings(story.scenario);
     const [incident, ...rest] = diagnose(datagrams, { nodes });
     expect(rest).toEqual([]);
     expect(incident.peakWaitNs).toBeGreaterThan(50_000);
@@ -77,7 +77,7 @@ describe('a burst behind a steady elephant', () => {
   it('the elephant has a third of the build-up, and is a victim all the same', () => {
     const [incident] = diagnose(datagrams);
     expect(incident.victims.map((victim) => `${victim.namespace}/${victim.workload}`).sort()).toEqual(
-      scenario.truth.victims.toSorted(),
+      story.truth.victims.toSorted(),
     );
   });
 });

@@ -8,11 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Outbox } from '../../collector/store/outbox.ts';
-import { noisyBackup } from '../../p4-int/fabric/scenario.ts';
-import { scenarioSettings } from '../support/collector.ts';
+import { scenarioSettings } from '../../collector/scenario-settings.ts';
 import { fabricDatagrams, pcapOf } from '../support/fabric-datagrams.ts';
 import { capturePath, NETFLOW, vectorBytes } from '../support/fixtures.ts';
 import { freePorts, start, until } from '../support/processes.ts';
+import { noisyBackup } from '../support/stories.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const cli = join(root, 'collector', 'cli.ts');
@@ -101,9 +101,9 @@ describe('decode', () => {
 });
 
 describe('replay', () => {
-  const scenario = noisyBackup(0.2e9, 100e9);
-  const capture = file('fabric.pcap', pcapOf(fabricDatagrams(scenario, 2, 0.5e9)));
-  const config = file('fabric.json', JSON.stringify(scenarioSettings(scenario)));
+  const story = noisyBackup(0.2e9, 100e9);
+  const capture = file('fabric.pcap', pcapOf(fabricDatagrams(story.scenario, 2, 0.5e9)));
+  const config = file('fabric.json', JSON.stringify(scenarioSettings(story.scenario)));
 
   it('prints incidents as JSON lines, and what it saw on standard error', () => {
     const { code, out, err } = run('replay', capture, '--config', config);

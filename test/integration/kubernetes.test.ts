@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { KubernetesOwners } from '../../collector/identify/kubernetes.ts';
-import { noisyBackup } from '../../p4-int/fabric/scenario.ts';
-import { scenarioSettings } from '../support/collector.ts';
+import { scenarioSettings } from '../../collector/scenario-settings.ts';
 import { Diagnosing } from '../support/diagnosing.ts';
 import { fabricDatagrams } from '../support/fabric-datagrams.ts';
 import { KubernetesApi, type Pod } from '../support/kubernetes-api.ts';
 import { until } from '../support/processes.ts';
+import { noisyBackup } from '../support/stories.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'hopscope-kubernetes-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -156,7 +156,7 @@ it('host-network pods own nothing: their address is the node', async () => {
 
 it('a culprit is named as of packet time, though its address belongs to another pod when the question is asked', async () => {
   // The backup jobs of the fabric send a burst at 0.5 s. One second in they have Succeeded; later their addresses are used again.
-  const scenario = noisyBackup(0.5e9, 1000e9);
+  const story = noisyBackup(0.5e9, 1000e9);
   const second = 1 / 60;
   ['10.244.1.20', '10.244.1.21'].forEach((address, i) => {
     api.put(pod(`backup-${i}`, `b${i}`, address, -30, ended('Succeeded', -30, second)));
@@ -166,8 +166,8 @@ it('a culprit is named as of packet time, though its address belongs to another 
   await watch();
   await known('10.244.1.21', 1, 'pod shop/innocent');
 
-  const diagnosing = new Diagnosing({ ...scenarioSettings(scenario), inventory: [] }, [owners.map]);
-  for (const datagram of fabricDatagrams(scenario, 9, 0.8e9)) diagnosing.receive(datagram);
+  const diagnosing = new Diagnosing({ ...scenarioSettings(story.scenario), inventory: [] }, [owners.map]);
+  for (const datagram of fabricDatagrams(story.scenario, 9, 0.8e9)) diagnosing.receive(datagram);
   // Asked ten minutes later, long after the addresses changed hands.
   diagnosing.diagnosis.poll(600e9);
   const [incident] = diagnosing.diagnosis.incidents.list();

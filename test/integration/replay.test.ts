@@ -11,13 +11,14 @@ import type { Incident } from '../../collector/event.ts';
 import { replayCapture, type Replayed } from '../../collector/replay.ts';
 import type { SharedState } from '../../collector/shared-state.ts';
 import { LATENCY_BOUNDS_NS } from '../../collector/memory/histogram.ts';
-import { noisyBackup } from '../../p4-int/fabric/scenario.ts';
-import { scenarioSettings, startTestCollector, type TestCollector } from '../support/collector.ts';
+import { scenarioSettings } from '../../collector/scenario-settings.ts';
+import { startTestCollector, type TestCollector } from '../support/collector.ts';
 import { fabricDatagrams, pcapOf } from '../support/fabric-datagrams.ts';
 import { until } from '../support/processes.ts';
+import { noisyBackup } from '../support/stories.ts';
 
-const scenario = noisyBackup(0.5e9, 1e9);
-const datagrams = fabricDatagrams(scenario, 3, 2.2e9);
+const story = noisyBackup(0.5e9, 1e9);
+const datagrams = fabricDatagrams(story.scenario, 3, 2.2e9);
 const folder = mkdtempSync(join(tmpdir(), 'hopscope-replay-'));
 const path = join(folder, 'fabric.pcap');
 let collector: TestCollector;
@@ -25,8 +26,8 @@ let replayed: Replayed;
 
 beforeAll(async () => {
   writeFileSync(path, pcapOf(datagrams));
-  replayed = replayCapture(path, { config: parseConfig(stringify(scenarioSettings(scenario))) });
-  collector = await startTestCollector(scenarioSettings(scenario));
+  replayed = replayCapture(path, { config: parseConfig(stringify(scenarioSettings(story.scenario))) });
+  collector = await startTestCollector(scenarioSettings(story.scenario));
   const socket = createSocket('udp4');
   await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', () => resolve()));
   const startedMs = performance.now();
@@ -81,11 +82,11 @@ it('places the congestion where the capture has it', () => {
   const [incident] = replayed.diagnosis.incidents.list();
   const first = incident.events[0];
   expect(first.start >= '2026-11-24T10:00:00.5' && first.start < '2026-11-24T10:00:00.51').toBe(true);
-  expect(`${incident.culprits[0].namespace}/${incident.culprits[0].workload}`).toBe(scenario.truth.culprit);
+  expect(`${incident.culprits[0].namespace}/${incident.culprits[0].workload}`).toBe(story.truth.culprit);
 });
 
 it('twice gives the same to the last digit, times included', () => {
-  const again = replayCapture(path, { config: parseConfig(stringify(scenarioSettings(scenario))) });
+  const again = replayCapture(path, { config: parseConfig(stringify(scenarioSettings(story.scenario))) });
   expect(again.diagnosis.incidents.list()).toEqual(replayed.diagnosis.incidents.list());
 });
 
@@ -94,7 +95,7 @@ it('closes an incident when the capture goes on for long enough without congesti
   const longer = join(folder, 'longer.pcap');
   writeFileSync(longer, pcapOf([...datagrams, ...later]));
   const changes: string[] = [];
-  const config = parseConfig(stringify(scenarioSettings(scenario)));
+  const config = parseConfig(stringify(scenarioSettings(story.scenario)));
   replayCapture(longer, { config, onIncident: (_incident, change) => changes.push(change) });
   expect(changes.at(-1)).toBe('closed');
 });

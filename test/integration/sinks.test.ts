@@ -5,16 +5,17 @@ import { Webhook } from 'standardwebhooks';
 import { OtlpSink } from '../../collector/expose/otlp.ts';
 import { InfluxSink } from '../../collector/expose/influx.ts';
 import { LiveFabric } from '../../p4-int/fabric/live.ts';
-import { noisyBackup } from '../../p4-int/fabric/scenario.ts';
-import { metricOf, scenarioSettings, startTestCollector, type TestCollector } from '../support/collector.ts';
+import { scenarioSettings } from '../../collector/scenario-settings.ts';
+import { metricOf, startTestCollector, type TestCollector } from '../support/collector.ts';
 import { incidentOf } from '../support/incidents.ts';
 import { freePorts, getJson, until } from '../support/processes.ts';
 import { receive, type Receiver } from '../support/receiver.ts';
+import { noisyBackup } from '../support/stories.ts';
 
 const SECRET = 'another secret of the test, long enough';
 
 describe('one burst, from the first postcard to the last event', () => {
-  const scenario = noisyBackup(0.5e9, 1000e9);
+  const story = noisyBackup(0.5e9, 1000e9);
   let hook: Receiver;
   let otlp: Receiver;
   let collector: TestCollector;
@@ -25,12 +26,12 @@ describe('one burst, from the first postcard to the last event', () => {
     hook = await receive();
     otlp = await receive();
     collector = await startTestCollector({
-      ...scenarioSettings(scenario),
+      ...scenarioSettings(story.scenario),
       congestion: { incidentQuiet: '1500ms' },
       webhooks: [{ name: 'hook', url: `${hook.url}/in`, secret: { env: 'HOPSCOPE_SINKS_SECRET' }, minSeverity: 1 }],
       otlp: { url: otlp.url },
     });
-    fabric = new LiveFabric(scenario, 5, collector.udpPort);
+    fabric = new LiveFabric({ scenario: story.scenario, seed: 5, port: collector.udpPort });
     fabric.start();
     await until('the incident to close', () => hook.received.some((r) => r.body.includes('incident.closed')), 20_000);
   });
@@ -55,7 +56,7 @@ describe('one burst, from the first postcard to the last event', () => {
     expect(severities).toEqual(severities.toSorted((a: number, b: number) => a - b));
     const { data } = events.at(-1);
     expect(data.state).toBe('closed');
-    expect(`${data.culprits[0].namespace}/${data.culprits[0].workload}`).toBe(scenario.truth.culprit);
+    expect(`${data.culprits[0].namespace}/${data.culprits[0].workload}`).toBe(story.truth.culprit);
     expect(data.plan).toMatchObject({ action: 'limit-egress-rate', mode: 'observe', targets: ['workload/analytics/backup'] });
     expect(new Set(hook.received.map((r) => r.headers['webhook-id'])).size).toBe(events.length);
   });
@@ -70,8 +71,8 @@ describe('one burst, from the first postcard to the last event', () => {
       Object.fromEntries(span.attributes.map((a: any) => [a.key, Object.values(a.value as object)[0]]));
     const root = spans.find((span) => span.name === 'incident');
     expect(attributesOf(root)).toMatchObject({
-      'int.node.name': scenario.truth.node,
-      'network.interface.name': String(scenario.truth.interfaceId),
+      'int.node.name': story.truth.node,
+      'network.interface.name': String(story.truth.interfaceId),
       'int.incident.severity': 4,
     });
     expect(new Set(spans.map((span) => span.traceId)).size).toBe(1);
@@ -84,7 +85,7 @@ describe('one burst, from the first postcard to the last event', () => {
       named('victim')
         .map((a) => `${a['k8s.namespace.name']}/${a['int.workload.name']}`)
         .sort(),
-    ).toEqual(scenario.truth.victims.toSorted());
+    ).toEqual(story.truth.victims.toSorted());
     for (const span of spans) expect(BigInt(span.endTimeUnixNano) >= BigInt(span.startTimeUnixNano)).toBe(true);
   });
 });
@@ -92,13 +93,13 @@ describe('one burst, from the first postcard to the last event', () => {
 describe('what is away', () => {
   it('is said once in plain words and costs no postcard', { timeout: 30_000 }, async () => {
     const [nothing] = await freePorts(1);
-    const scenario = noisyBackup(0.3e9, 0.5e9);
+    const story = noisyBackup(0.3e9, 0.5e9);
     const collector = await startTestCollector({
-      ...scenarioSettings(scenario),
+      ...scenarioSettings(story.scenario),
       influx: { url: `http://127.0.0.1:${nothing}`, interval: '200ms', maxQueuedPoints: 50 },
       otlp: { url: `http://127.0.0.1:${nothing}` },
     });
-    const fabric = new LiveFabric(scenario, 5, collector.udpPort);
+    const fabric = new LiveFabric({ scenario: story.scenario, seed: 5, port: collector.udpPort });
     fabric.start();
     await until('dropped points', async () => {
       const text = await (await fetch(`${collector.base}/metrics`)).text();

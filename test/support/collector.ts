@@ -6,25 +6,11 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { parseConfig } from '../../collector/config.ts';
 import { startCollector, type Collector } from '../../collector/main.ts';
-import type { Scenario } from '../../p4-int/fabric/scenario.ts';
 
 export interface TestCollector extends Collector {
   base: string;
   /** Everything that was said, in order. */
   said: string[];
-}
-
-/** What the switches of a scenario mean and who its addresses are, as configuration. */
-export function scenarioSettings(scenario: Scenario) {
-  return {
-    ingest: {
-      address: '127.0.0.1',
-      port: 0,
-      sources: [{ addresses: ['127.0.0.0/8', '10.0.0.0/8'], occupancyUnit: 'bytes', portRate: '10G' }],
-    },
-    nodes: scenario.topology.nodes.map(({ nodeId, name }) => ({ id: nodeId, name })),
-    inventory: scenario.workloads.map(({ address, namespace, workload }) => ({ address, namespace, workload })),
-  };
 }
 
 export async function startTestCollector(settings: object = {}): Promise<TestCollector> {

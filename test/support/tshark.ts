@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { environmentOf, unpacked } from './debian.ts';
-import { pcapFile } from './pcap.ts';
+import { pcapFile } from '../../p4-int/wire/pcap.ts';
 
 const PACKAGES = [
   'tshark',

@@ -7,9 +7,9 @@ import { Admission } from '../../collector/admission.ts';
 import { viewOf } from '../../collector/decode/bytes.ts';
 import { pipelineOver } from '../../collector/pipeline.ts';
 import { capacityOf, HashSecret, SharedState, thresholdsOf } from '../../collector/shared-state.ts';
-import { noisyBackup } from '../../p4-int/fabric/scenario.ts';
 import { fabricDatagrams } from '../support/fabric-datagrams.ts';
 import { vectorBytes } from '../support/fixtures.ts';
+import { noisyBackup } from '../support/stories.ts';
 
 /** Octets of heap that the pipeline takes per datagram over and over, in the leanest of several runs; and reports per datagram. */
 function heapPerDatagram(datagrams: Buffer[]): { octets: number; reports: number } {
@@ -46,7 +46,7 @@ function heapPerDatagram(datagrams: Buffer[]): { octets: number; reports: number
 }
 
 describe('heap per datagram', () => {
-  const grouped = fabricDatagrams(noisyBackup(0.05e9, 0.1e9), 1, 0.2e9).map((d) => d.bytes);
+  const grouped = fabricDatagrams(noisyBackup(0.05e9, 0.1e9).scenario, 1, 0.2e9).map((d) => d.bytes);
   const strange = ['bad-version', 'bad-report-overrun', 'v2-unknown-reptype-in-the-middle', 'edge-inner-truncated-l4'];
 
   it.each([

@@ -1,0 +1,38 @@
+// What an operator of a simulated fabric would write into the configuration: names of its nodes, owners of its addresses, what its switches mean by
+// their numbers. Nothing of what is true in it.
+
+import { Topology } from '../p4-int/fabric/topology.ts';
+import type { Scenario, TelemetrySpec } from '../p4-int/fabric/scenario.ts';
+
+/** Settings as in the configuration file. Reports come from loopback, or from the addresses of a capture. */
+export function scenarioSettings(scenario: Scenario) {
+  const { nodes, switches } = new Topology(scenario.fabric);
+  return {
+    ingest: {
+      address: '127.0.0.1',
+      port: 0,
+      sources: [{ addresses: ['127.0.0.0/8', '10.0.0.0/8'], ...sourceSettings(scenario) }],
+    },
+    nodes: nodes.slice(0, switches).map(({ nodeId, name }) => ({ id: nodeId, name })),
+    inventory: scenario.workloads
+      .filter(({ untold }) => !untold)
+      .flatMap(({ name, pods }) => {
+        const [namespace, workload] = name.split('/');
+        const addresses = pods.flatMap(({ address, address6 }) => (address6 === undefined ? [address] : [address, address6]));
+        return [...new Set(addresses)].map((address) => ({ address, namespace, workload }));
+      }),
+  };
+}
+
+function sourceSettings({ telemetry, fabric }: Scenario) {
+  const portRate = `${fabric.hostRate / 1e6}M`;
+  const occupancy = OCCUPANCY[telemetry.occupancyUnit];
+  const profile = telemetry.dialect === 'report-v0.5' ? { profile: 'sd-fabric' } : { timestampUnit: 'ns' };
+  return { ...profile, ...occupancy, portRate };
+}
+
+const OCCUPANCY: Record<TelemetrySpec['occupancyUnit'], object> = {
+  bytes: { occupancyUnit: 'bytes' },
+  cells: { occupancyUnit: 'cells', occupancyUnitBytes: 80 },
+  packets: { occupancyUnit: 'unknown' },
+};
