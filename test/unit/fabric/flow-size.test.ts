@@ -4,13 +4,12 @@ import { expect, it } from 'vitest';
 import { randomStream } from '../../../p4-int/fabric/random.ts';
 import { drawFlowSize, FLOW_SIZES, meanFlowSize, type FlowSizes } from '../../../p4-int/fabric/traffic/flow-size.ts';
 
-/** Mean octets of a flow, as the distributions' collections have them. */
-const PUBLISHED_MEANS: Record<FlowSizes, number> = {
+/** Mean octets of a flow, as the distributions' collections have them. That of the cache (342) cannot be of its points: the last of them alone adds 2,500. */
+const PUBLISHED_MEANS: Partial<Record<FlowSizes, number>> = {
   'web-search': 1.71e6,
   'data-mining': 12.7e6,
   hadoop: 120e3,
   storage: 41e3,
-  cache: 342,
 };
 
 it.each(Object.keys(FLOW_SIZES) as FlowSizes[])('%s', (sizes) => {
@@ -21,7 +20,9 @@ it.each(Object.keys(FLOW_SIZES) as FlowSizes[])('%s', (sizes) => {
     expect(Math.abs(below - percent / 100)).toBeLessThan(0.02);
   }
   const mean = meanFlowSize(sizes);
-  console.log(`${sizes}: mean ${Math.round(mean)} octets, published ${PUBLISHED_MEANS[sizes]}`);
-  expect(mean / PUBLISHED_MEANS[sizes]).toBeGreaterThan(0.98);
-  expect(mean / PUBLISHED_MEANS[sizes]).toBeLessThan(1.02);
+  const published = PUBLISHED_MEANS[sizes];
+  console.log(`${sizes}: mean ${Math.round(mean)} octets, published ${published ?? 'none that fits'}`);
+  if (published === undefined) return;
+  expect(mean / published).toBeGreaterThan(0.98);
+  expect(mean / published).toBeLessThan(1.02);
 });
