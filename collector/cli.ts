@@ -61,7 +61,10 @@ program
     const hasFiles = pcap !== undefined || truth !== undefined;
     if (hasFiles === (port !== undefined)) throw new Error('fabric needs --port, or --pcap and --truth or one of them');
     if (port === undefined) {
-      const { exporter, simulator } = writeFabricFiles({ scenario, seed, pcap, truth });
+      const {
+        exporters: [exporter],
+        simulator,
+      } = writeFabricFiles({ scenario, seed, pcap, truth });
       writeLine(
         1,
         `hopscope: ${scenario.name}: ${simulator.totals.sent} packets, ${exporter.reports} reports, ${exporter.datagrams} datagrams`,

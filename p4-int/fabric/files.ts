@@ -28,7 +28,13 @@ export function writeFabricFiles({ scenario, seed, pcap, truth }: FabricFiles): 
   const receive = (datagram: Datagram): void => {
     if (capture !== undefined) writeSync(capture, frameOf(datagram));
   };
-  const run = new FabricRun({ scenario, seed, epochUnixNs: FABRIC_EPOCH_UNIX_NS, receive, withTruth: truth !== undefined });
+  const run = new FabricRun({
+    scenario,
+    seed,
+    epochUnixNs: FABRIC_EPOCH_UNIX_NS,
+    views: [{ telemetry: scenario.telemetry, receive }],
+    withTruth: truth !== undefined,
+  });
   try {
     run.finish();
   } finally {

@@ -37,12 +37,17 @@ export class LiveFabric {
     this.#port = port;
     this.slowdown = slowdownOf(scenario, seed);
     const receive = ({ bytes }: Datagram): void => void this.#queue.push(bytes);
-    this.#run = new FabricRun({ scenario, seed, epochUnixNs: BigInt(Date.now()) * 1_000_000n, receive });
+    this.#run = new FabricRun({
+      scenario,
+      seed,
+      epochUnixNs: BigInt(Date.now()) * 1_000_000n,
+      views: [{ telemetry: scenario.telemetry, receive }],
+    });
   }
 
   /** Reports sent so far, those that still wait for their turn included. */
   get reports(): number {
-    return this.#run.exporter.reports;
+    return this.#run.exporters[0].reports;
   }
 
   start(): void {
@@ -57,8 +62,7 @@ export class LiveFabric {
 
   #step(): void {
     this.#run.advance(Math.round(((performance.now() - this.#startedMs) * 1e9) / this.slowdown));
-    this.#run.exporter.flush();
-    this.#run.transport.advance(this.#run.simulator.nowPs);
+    this.#run.flush();
     const datagrams = Math.ceil((MAX_DATAGRAMS_PER_SECOND * STEP_MS) / 1000);
     for (const datagram of this.#queue.splice(0, datagrams)) this.#socket.send(datagram, this.#port, '127.0.0.1');
   }

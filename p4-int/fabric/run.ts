@@ -1,18 +1,24 @@
-// One run of a scenario from beginning to end: fabric, telemetry, and optionally the truth; datagrams come out in the order of their arrival.
+// One run of a scenario from beginning to end: fabric, telemetry, and optionally the truth. The same fabric can be seen through several telemetries at
+// once; datagrams of each come out in the order of their arrival.
 
-import type { Scenario } from './scenario.ts';
+import type { Scenario, TelemetrySpec } from './scenario.ts';
 import { Simulator, type FabricObserver } from './simulator.ts';
 import type { Datagram } from './telemetry/datagram.ts';
 import { Exporter } from './telemetry/exporter.ts';
 import { Transport } from './telemetry/transport.ts';
 import { GroundTruth } from './truth/ground-truth.ts';
 
+export interface FabricView {
+  telemetry: TelemetrySpec;
+  receive: (datagram: Datagram) => void;
+}
+
 export interface FabricRunOptions {
   scenario: Scenario;
   seed: number;
   /** Unix time when the fabric begins, ns: device clocks count from the epoch. */
   epochUnixNs: bigint;
-  receive(datagram: Datagram): void;
+  views: readonly FabricView[];
   /** Where the truth is not asked for, it is not computed. */
   withTruth?: boolean;
 }
@@ -22,21 +28,23 @@ const STEP_PS = 1e9;
 
 export class FabricRun {
   readonly simulator: Simulator;
-  readonly exporter: Exporter;
-  readonly transport: Transport;
+  readonly exporters: readonly Exporter[];
   readonly truth: GroundTruth | undefined;
+  readonly #transports: readonly Transport[];
 
-  constructor(options: FabricRunOptions) {
-    const { scenario, seed } = options;
+  constructor({ scenario, seed, epochUnixNs, views, withTruth }: FabricRunOptions) {
     const observers: FabricObserver[] = [];
     this.simulator = new Simulator(scenario, seed, observers);
-    this.transport = new Transport(this.simulator.topology, scenario, seed, (datagram) => options.receive(datagram));
-    this.exporter = new Exporter(this.simulator, options.epochUnixNs, (datagram) => this.transport.send(datagram));
-    if (options.withTruth === true) {
+    this.#transports = views.map(({ telemetry, receive }) => new Transport(this.simulator.topology, telemetry, seed, receive));
+    this.exporters = views.map(
+      ({ telemetry }, i) =>
+        new Exporter(this.simulator, telemetry, epochUnixNs, (datagram) => this.#transports[i].send(datagram)),
+    );
+    if (withTruth === true) {
       this.truth = new GroundTruth(this.simulator);
       observers.push(this.truth);
     }
-    observers.push(this.exporter);
+    observers.push(...this.exporters);
   }
 
   /** Lets the fabric run until `untilPs`, and hands on what has arrived by then. */
@@ -44,15 +52,21 @@ export class FabricRun {
     for (let ps = this.simulator.nowPs; ps < untilPs;) {
       ps = Math.min(untilPs, ps + STEP_PS);
       this.simulator.run(ps);
-      this.transport.advance(ps);
+      for (const transport of this.#transports) transport.advance(ps);
     }
+  }
+
+  /** Sends what waits in the switches for its datagram to be full. */
+  flush(): void {
+    for (const exporter of this.exporters) exporter.flush();
+    for (const transport of this.#transports) transport.advance(this.simulator.nowPs);
   }
 
   /** Runs to the end of the scenario; everything that is under way then still arrives. */
   finish(): void {
     this.advance(this.simulator.scenario.duration);
-    this.exporter.flush();
-    this.transport.advance(Infinity);
+    for (const exporter of this.exporters) exporter.flush();
+    for (const transport of this.#transports) transport.advance(Infinity);
     this.truth?.finish();
   }
 }

@@ -232,6 +232,26 @@ export const telemetry = z.strictObject({
   occupancyUnit: z.enum(['bytes', 'cells', 'packets']).default('bytes'),
 });
 
+/** Kinds of events besides congestion that a scenario can inject. */
+export const INJECTED_KINDS = [
+  'incast',
+  'ecmp-collision',
+  'ecmp-polarised',
+  'slice-budget',
+  'loss',
+  'silent-loss',
+  'path-change',
+  'loop',
+  'blackhole',
+  'starvation',
+  'misclassified',
+  'link-flap',
+  'silent-switch',
+  'telemetry-degraded',
+  'unexplained-wait',
+  'clock-fault',
+] as const;
+
 const truth = z.strictObject({
   /** A queue is congested from the time a packet would wait `high` in it, until it would wait less than `low`. */
   high: time.default(50e6),
@@ -251,24 +271,7 @@ const truth = z.strictObject({
   events: z
     .array(
       z.strictObject({
-        kind: z.enum([
-          'incast',
-          'ecmp-collision',
-          'ecmp-polarised',
-          'slice-budget',
-          'loss',
-          'silent-loss',
-          'path-change',
-          'loop',
-          'blackhole',
-          'starvation',
-          'misclassified',
-          'link-flap',
-          'silent-switch',
-          'telemetry-degraded',
-          'unexplained-wait',
-          'clock-fault',
-        ]),
+        kind: z.enum(INJECTED_KINDS),
         node: z.string().optional(),
         interface: z.number().int().optional(),
         queue: z.number().int().optional(),
@@ -305,6 +308,8 @@ export type WorkloadSpec = z.infer<typeof workload>;
 export type TrafficSpec = z.infer<typeof traffic>;
 export type TrafficOf<K extends TrafficSpec['kind']> = Extract<TrafficSpec, { kind: K }>;
 export type FaultSpec = z.infer<typeof fault>;
+export type InjectedKind = (typeof INJECTED_KINDS)[number];
+export type InjectedEvent = Scenario['truth']['events'][number];
 export type TelemetrySpec = z.infer<typeof telemetry>;
 
 /** A scenario that cannot be used: every problem at once, each with its path. */

@@ -21,7 +21,12 @@ export function fabricDatagrams(scenario: Scenario, seed: number, untilNs: numbe
     scenario: { ...scenario, duration: untilNs * PS_PER_NS },
     seed,
     epochUnixNs: BigInt(FABRIC_EPOCH_UNIX_MS) * 1_000_000n,
-    receive: ({ arrivesPs, node, bytes }) => void datagrams.push({ atNs: Math.floor(arrivesPs / PS_PER_NS), node, bytes }),
+    views: [
+      {
+        telemetry: scenario.telemetry,
+        receive: ({ arrivesPs, node, bytes }) => void datagrams.push({ atNs: Math.floor(arrivesPs / PS_PER_NS), node, bytes }),
+      },
+    ],
   });
   run.finish();
   return datagrams;

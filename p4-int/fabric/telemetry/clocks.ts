@@ -1,7 +1,7 @@
 // What the clocks of switches show: off by a constant, too fast or slow, jumping, jittering.
 
 import { randomStream, type Random } from '../random.ts';
-import type { Scenario } from '../scenario.ts';
+import type { TelemetrySpec } from '../scenario.ts';
 import type { Topology } from '../topology.ts';
 import { PS_PER_NS } from '../units.ts';
 
@@ -18,8 +18,8 @@ export class Clocks {
   readonly #hasWrap: boolean;
 
   /** `epochUnixNs`: Unix time when the fabric begins. */
-  constructor(topology: Topology, scenario: Scenario, seed: number, epochUnixNs: bigint) {
-    const { offset, driftPpm, jitter, steps, wrapAfter } = scenario.telemetry.clocks;
+  constructor(topology: Topology, telemetry: TelemetrySpec, seed: number, epochUnixNs: bigint) {
+    const { offset, driftPpm, jitter, steps, wrapAfter } = telemetry.clocks;
     const random = randomStream(seed, 'clocks');
     const drawn = (): number => random() * 2 - 1;
     this.#offsetNs = Float64Array.from({ length: topology.switches }, () => Math.round((drawn() * offset) / PS_PER_NS));

@@ -2,6 +2,7 @@
 //
 //   packet leaves ─▶ selection ─▶ writer of the dialect ─▶ datagram ─▶ transport
 
+import type { TelemetrySpec } from '../scenario.ts';
 import type { FabricObserver, Simulator } from '../simulator.ts';
 import { PS_PER_NS } from '../units.ts';
 import { Clocks } from './clocks.ts';
@@ -16,6 +17,7 @@ const CELL_BYTES = 80;
 
 export class Exporter implements FabricObserver {
   readonly #simulator: Simulator;
+  readonly #telemetry: TelemetrySpec;
   readonly #selection: Selection;
   readonly #clocks: Clocks;
   readonly #writer: Writer;
@@ -27,14 +29,14 @@ export class Exporter implements FabricObserver {
   reports = 0;
   datagrams = 0;
 
-  constructor(simulator: Simulator, epochUnixNs: bigint, send: (datagram: Datagram) => void) {
-    const { topology, scenario, seed } = simulator;
-    const { telemetry } = scenario;
+  constructor(simulator: Simulator, telemetry: TelemetrySpec, epochUnixNs: bigint, send: (datagram: Datagram) => void) {
+    const { topology, seed } = simulator;
     this.#simulator = simulator;
+    this.#telemetry = telemetry;
     this.#send = send;
-    this.#selection = new Selection(simulator);
-    this.#clocks = new Clocks(topology, scenario, seed, epochUnixNs);
-    this.#writer = writerOf(simulator, new Heads(), (datagram) => {
+    this.#selection = new Selection(simulator, telemetry);
+    this.#clocks = new Clocks(topology, telemetry, seed, epochUnixNs);
+    this.#writer = writerOf(simulator, telemetry, new Heads(), (datagram) => {
       this.datagrams++;
       this.#send(datagram);
     });
@@ -150,8 +152,8 @@ export class Exporter implements FabricObserver {
   }
 
   #occupancyOf(packet: number): number {
-    const { packets, scenario } = this.#simulator;
-    switch (scenario.telemetry.occupancyUnit) {
+    const { packets } = this.#simulator;
+    switch (this.#telemetry.occupancyUnit) {
       case 'bytes':
         return packets.queueBytes[packet];
       case 'cells':

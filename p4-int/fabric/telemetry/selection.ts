@@ -2,6 +2,7 @@
 
 import type { Flow } from '../flow.ts';
 import { randomStream, type Random } from '../random.ts';
+import type { TelemetrySpec } from '../scenario.ts';
 import type { Simulator } from '../simulator.ts';
 
 /** Bits of an answer; 0: no report. */
@@ -14,6 +15,7 @@ const DROP_PERIOD_NS = 2 ** 30;
 
 export class Selection {
   readonly #simulator: Simulator;
+  readonly #telemetry: TelemetrySpec;
   readonly #flowFilters: DigestFilter[];
   readonly #dropFilters: DigestFilter[];
   /** By port and class: queue reports that may still be sent. */
@@ -22,22 +24,22 @@ export class Selection {
   readonly #sampleBelow: number;
   readonly #unwatched: Set<number>;
 
-  constructor(simulator: Simulator) {
+  constructor(simulator: Simulator, telemetry: TelemetrySpec) {
     const { topology, scenario, seed } = simulator;
-    const { telemetry, workloads } = scenario;
     this.#simulator = simulator;
+    this.#telemetry = telemetry;
     this.#flowFilters = Array.from({ length: topology.switches }, () => new DigestFilter());
     this.#dropFilters = Array.from({ length: topology.switches }, () => new DigestFilter());
     this.#quota = new Int32Array(topology.ports * scenario.fabric.classes.length).fill(telemetry.queueReports?.quota ?? 0);
     this.#random = randomStream(seed, 'sampling');
     this.#sampleBelow = 2 ** 32 / telemetry.sampling.oneIn;
-    this.#unwatched = new Set(telemetry.unwatched.map((name) => workloads.findIndex((one) => one.name === name)));
+    this.#unwatched = new Set(telemetry.unwatched.map((name) => scenario.workloads.findIndex((one) => one.name === name)));
   }
 
   /** What is reported of a packet that leaves a switch now, after `latencyNs` there. */
   ofPacket(packet: number, latencyNs: number, node: number): number {
     const { packets, scenario } = this.#simulator;
-    const { flowReports, queueReports, sampling } = scenario.telemetry;
+    const { flowReports, queueReports, sampling } = this.#telemetry;
     const flow = packets.flow[packet];
     if (queueReports !== undefined) {
       const q = packets.egressPort[packet] * scenario.fabric.classes.length + packets.queue[packet];
@@ -61,8 +63,8 @@ export class Selection {
 
   /** What is reported of a packet that the switch drops now. */
   ofDrop(packet: number, node: number): number {
-    const { packets, scenario, nowPs } = this.#simulator;
-    const { dropReports } = scenario.telemetry;
+    const { packets, nowPs } = this.#simulator;
+    const { dropReports } = this.#telemetry;
     const flow = packets.flow[packet];
     if (dropReports === 'none' || !this.#isWatched(flow)) return 0;
     if (dropReports === 'every') return Report.drop;
@@ -75,8 +77,8 @@ export class Selection {
   }
 
   #isChanged(packet: number, latencyNs: number, node: number): boolean {
-    const { packets, scenario, topology, nowPs } = this.#simulator;
-    const { latency, time } = scenario.telemetry.changeFilter;
+    const { packets, topology, nowPs } = this.#simulator;
+    const { latency, time } = this.#telemetry.changeFilter;
     const flow = packets.flow[packet];
     const quantisedLatency = Math.floor((latencyNs * 1000) / latency);
     const digest = crc16([

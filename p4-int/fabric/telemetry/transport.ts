@@ -3,7 +3,7 @@
 
 import { EventHeap } from '../event-heap.ts';
 import { randomStream, type Random } from '../random.ts';
-import type { Scenario, TelemetrySpec } from '../scenario.ts';
+import type { TelemetrySpec } from '../scenario.ts';
 import type { Topology } from '../topology.ts';
 import type { Datagram } from './datagram.ts';
 import { ReportField, REPORT_FIELDS } from './datagram.ts';
@@ -26,14 +26,14 @@ export class Transport {
   /** Datagrams that never arrive. */
   lost = 0;
 
-  constructor(topology: Topology, scenario: Scenario, seed: number, deliver: (datagram: Datagram) => void) {
-    this.#spec = scenario.telemetry;
+  constructor(topology: Topology, telemetry: TelemetrySpec, seed: number, deliver: (datagram: Datagram) => void) {
+    this.#spec = telemetry;
     this.#deliver = deliver;
     this.#loss = randomStream(seed, 'report loss');
     this.#order = randomStream(seed, 'report order');
     this.#runLeft = new Int32Array(topology.switches);
     this.#congestedUntilNs = new Float64Array(topology.switches);
-    const { lossWhenCongested } = scenario.telemetry;
+    const { lossWhenCongested } = telemetry;
     this.#biasedNode = lossWhenCongested === undefined ? -1 : topology.switchNamed(lossWhenCongested.node);
   }
 

@@ -3,6 +3,7 @@
 import { reportV05, type FixedHeaderV05 } from '../../wire/report-v05.ts';
 import { packetOffset, writeGroupHeader, writeReport, type HopReport } from '../../wire/report-v20.ts';
 import type { PacketFields } from '../../wire/packet-head.ts';
+import type { TelemetrySpec } from '../scenario.ts';
 import type { Simulator } from '../simulator.ts';
 import { REPORT_FIELDS, type Datagram } from './datagram.ts';
 import type { Heads } from './heads.ts';
@@ -33,15 +34,17 @@ const INT_DSCP = 0x17;
 /** The part of the chip that reports: SD-Fabric counts per pipe, and ports 1 to 16 are those of the first. */
 const PORTS_PER_PIPE = 16;
 
-export function writerOf(simulator: Simulator, heads: Heads, send: Send): Writer {
-  return simulator.scenario.telemetry.dialect === 'report-v0.5'
-    ? new SdFabricWriter(simulator, heads, send)
-    : new GroupWriter(simulator, heads, send);
+export function writerOf(simulator: Simulator, telemetry: TelemetrySpec, heads: Heads, send: Send): Writer {
+  const packets = new PacketWriter(simulator, heads, telemetry.truncate);
+  return telemetry.dialect === 'report-v0.5'
+    ? new SdFabricWriter(simulator, packets, send)
+    : new GroupWriter(simulator, packets, telemetry.group, send);
 }
 
 class PacketWriter {
   readonly #simulator: Simulator;
   readonly #heads: Heads;
+  readonly #truncateBytes: number;
   readonly #fields: PacketFields = {
     lengthBytes: 0,
     ttl: 0,
@@ -52,14 +55,15 @@ class PacketWriter {
     tcpFlags: 0,
   };
 
-  constructor(simulator: Simulator, heads: Heads) {
+  constructor(simulator: Simulator, heads: Heads, truncateBytes: number) {
     this.#simulator = simulator;
     this.#heads = heads;
+    this.#truncateBytes = truncateBytes;
   }
 
   /** The beginning of the packet at `out[o]`; returns the octets written. */
   write(out: Buffer, o: number, { packet, stack }: Postcard): number {
-    const { packets, scenario } = this.#simulator;
+    const { packets } = this.#simulator;
     const fields = this.#fields;
     fields.lengthBytes = packets.bytes[packet] + (stack?.length ?? 0);
     fields.ttl = packets.ttl[packet];
@@ -69,8 +73,7 @@ class PacketWriter {
     fields.tcpAcknowledgment = packets.tcpAcknowledgment[packet];
     fields.tcpFlags = packets.tcpFlags[packet];
     const head = this.#heads.of(packets.flow[packet]);
-    const { truncate } = scenario.telemetry;
-    if (stack === undefined) return head.write(out, o, fields, truncate);
+    if (stack === undefined) return head.write(out, o, fields, this.#truncateBytes);
     const length = head.write(out, o, fields, MAX_REPORT_BYTES, INT_DSCP);
     out.set(stack, o + length);
     return length + stack.length;
@@ -82,16 +85,17 @@ class GroupWriter implements Writer {
   readonly #simulator: Simulator;
   readonly #packets: PacketWriter;
   readonly #send: Send;
+  readonly #groupReports: number;
   readonly #sequence: Uint32Array;
   readonly #groups: { out: Buffer; length: number; reports: number; fields: Float64Array }[];
 
-  constructor(simulator: Simulator, heads: Heads, send: Send) {
-    const { topology, scenario } = simulator;
+  constructor(simulator: Simulator, packets: PacketWriter, group: number, send: Send) {
+    const { topology } = simulator;
     this.#simulator = simulator;
-    this.#packets = new PacketWriter(simulator, heads);
+    this.#packets = packets;
+    this.#groupReports = group;
     this.#send = send;
     this.#sequence = new Uint32Array(topology.switches);
-    const { group } = scenario.telemetry;
     this.#groups = Array.from({ length: topology.switches }, () => ({
       out: Buffer.alloc(MAX_DATAGRAM_BYTES + MAX_REPORT_BYTES),
       length: 0,
@@ -115,7 +119,7 @@ class GroupWriter implements Writer {
     group.fields.set(postcard.fields, group.reports * REPORT_FIELDS);
     group.length = end;
     group.reports++;
-    if (group.reports === this.#simulator.scenario.telemetry.group) this.#flush(node);
+    if (group.reports === this.#groupReports) this.#flush(node);
   }
 
   flush(): void {
@@ -146,9 +150,9 @@ class SdFabricWriter implements Writer {
   readonly #sequence: Uint32Array[];
   readonly #packet = Buffer.alloc(MAX_REPORT_BYTES);
 
-  constructor(simulator: Simulator, heads: Heads, send: Send) {
+  constructor(simulator: Simulator, packets: PacketWriter, send: Send) {
     this.#simulator = simulator;
-    this.#packets = new PacketWriter(simulator, heads);
+    this.#packets = packets;
     this.#send = send;
     this.#sequence = Array.from({ length: simulator.topology.switches }, () => new Uint32Array(64));
   }

@@ -25,7 +25,13 @@ function digestsOf(given: Scenario, seed: number): { bytes: string; truth: strin
   const receive = (datagram: { node: number; arrivesPs: number; bytes: Buffer }): void => {
     bytes.update(`${datagram.node}/${datagram.arrivesPs}`).update(datagram.bytes);
   };
-  const run = new FabricRun({ scenario: given, seed, epochUnixNs: 1_790_000_000_000_000_000n, receive, withTruth: true });
+  const run = new FabricRun({
+    scenario: given,
+    seed,
+    epochUnixNs: 1_790_000_000_000_000_000n,
+    views: [{ telemetry: given.telemetry, receive }],
+    withTruth: true,
+  });
   run.finish();
   const truth = createHash('sha256');
   for (const line of run.truth!.lines()) truth.update(line);
@@ -43,7 +49,12 @@ it('the same seed gives the same bytes and the same truth, another seed others',
 it('looking at the truth changes nothing, and a new source disturbs no other', () => {
   const times = (given: Scenario): number[] => {
     const sent: number[] = [];
-    const run = new FabricRun({ scenario: given, seed: 5, epochUnixNs: 1_790_000_000_000_000_000n, receive: () => undefined });
+    const run = new FabricRun({
+      scenario: given,
+      seed: 5,
+      epochUnixNs: 1_790_000_000_000_000_000n,
+      views: [{ telemetry: given.telemetry, receive: () => undefined }],
+    });
     run.simulator.run(0);
     const { packets } = run.simulator;
     const add = packets.add.bind(packets);
