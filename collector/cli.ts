@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command line: start, demo, fabric, scenarios, decode, profiles, replay. Faults of the user get one plain sentence and exit code 1, never a stack.
+// The command line: start, demo, fabric, scenarios, score, decode, profiles, replay. Faults of the user get one plain sentence and exit code 1, never a stack.
 
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -15,6 +15,7 @@ import { runDemo } from './demo.ts';
 import { startCollector, type Log } from './main.ts';
 import { ProfileBook } from './profile-file.ts';
 import { replayCapture } from './replay.ts';
+import { runScore, type ScoreOptions } from './score-command.ts';
 import { VERSION } from './version.ts';
 
 const program = new Command('hopscope')
@@ -89,6 +90,25 @@ program
       const { id = '', about, trap } = scenarioNamed(name);
       writeLine(1, `${id.padEnd(3)} ${name}\n      ${about}\n      Trap: ${trap}`);
     }
+  });
+
+program
+  .command('score')
+  .description('how right the collector is: scenarios with known truth, scored beside the naive way')
+  .option('--scenario <names>', 'some of the scenarios, separated by commas; all by default')
+  .option('--scenario-file <files>', 'scenarios of your own')
+  .option('--seeds <range>', 'a seed, or from one to another', '1-2')
+  .option('--degrade <names>', 'how the reports are made worse: none, loss-20, change-filter, sampling-8, ...', 'none')
+  .option('--json', 'one JSON object for each scenario and degradation, with every measure')
+  .option('--page <file>', 'write a page with pictures')
+  .option('--markdown <file>', 'write the tables as Markdown')
+  .option('--threads <number>', 'scenarios that run at the same time', wholeNumber)
+  .action(async (options: ScoreOptions) => {
+    await runScore(
+      options,
+      (text) => writeLine(1, text),
+      (text) => writeLine(2, text),
+    );
   });
 
 program

@@ -19,6 +19,8 @@ export interface DiagnosisParts {
   ownerAt(words: Uint32Array, offset: number, unixMs: number): Owner;
   /** Where the incidents of all ingest threads meet. */
   incidents: IncidentBook;
+  /** Told of every new state of an event; `nowNs` is collector time. */
+  onEvent?: ((event: CongestionEvent, nowNs: number) => void) | undefined;
 }
 
 /** The book that diagnoses of one configuration write to. */
@@ -122,6 +124,7 @@ export class Diagnosis {
 
   #onEvent(event: CongestionEvent, nowNs: number): void {
     if (event.state === 'closed') this.totals.add(event);
+    this.#parts.onEvent?.(event, nowNs);
     this.incidents.record(event, nowNs);
   }
 }

@@ -18,7 +18,7 @@ function diagnose(reports: readonly FabricDatagram[], settings: object = scenari
   let polledNs = 0;
   for (const datagram of reports) {
     for (; polledNs < datagram.atNs; polledNs += 20e6) while (diagnosis.poll(polledNs));
-    diagnosing.receive(datagram);
+    diagnosing.take(datagram);
   }
   while (diagnosis.poll(polledNs));
   return diagnosis.incidents.list();

@@ -167,7 +167,7 @@ it('a culprit is named as of packet time, though its address belongs to another 
   await known('10.244.1.21', 1, 'pod shop/innocent');
 
   const diagnosing = new Diagnosing({ ...scenarioSettings(story.scenario), inventory: [] }, [owners.map]);
-  for (const datagram of fabricDatagrams(story.scenario, 9, 0.8e9)) diagnosing.receive(datagram);
+  for (const datagram of fabricDatagrams(story.scenario, 9, 0.8e9)) diagnosing.take(datagram);
   // Asked ten minutes later, long after the addresses changed hands.
   diagnosing.diagnosis.poll(600e9);
   const [incident] = diagnosing.diagnosis.incidents.list();
