@@ -28,6 +28,8 @@ const UDP_BYTES = 8;
 
 export class PacketHead {
   readonly bytes: Buffer;
+  /** Where in-band telemetry stands that a switch puts into the packet: behind the outermost L4 header. */
+  readonly intOffset: number;
   readonly #ips: readonly IpAt[];
   /** Offsets of UDP headers in front of the innermost L4 header, and of a GTP-U header. */
   readonly #outerUdp: number;
@@ -47,6 +49,7 @@ export class PacketHead {
     this.#outerUdp = gtpu < 0 ? -1 : offsets[gtpu - 1];
     this.#l4 = offsets[layers.length - 1];
     this.#isTcp = layers.at(-1)!.kind === 'tcp';
+    this.intOffset = gtpu < 0 ? this.bytes.length : offsets[gtpu];
   }
 
   /** Writes the head at `out[o]`, cut to `maxBytes`, and returns the octets written. With `intDscp` it announces INT behind its L4 header. */

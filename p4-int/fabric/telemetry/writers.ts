@@ -75,7 +75,8 @@ class PacketWriter {
     const head = this.#heads.of(packets.flow[packet]);
     if (stack === undefined) return head.write(out, o, fields, this.#truncateBytes);
     const length = head.write(out, o, fields, MAX_REPORT_BYTES, INT_DSCP);
-    out.set(stack, o + length);
+    out.copyWithin(o + head.intOffset + stack.length, o + head.intOffset, o + length);
+    out.set(stack, o + head.intOffset);
     return length + stack.length;
   }
 }

@@ -10,19 +10,21 @@ import { Judge } from '../../../p4-int/fabric/score/judge.ts';
 import { matchEvents } from '../../../p4-int/fabric/score/match.ts';
 import { measuresOf, type Measures } from '../../../p4-int/fabric/score/measures.ts';
 import { NaiveCollector } from '../../../p4-int/fabric/score/naive.ts';
+import type { Datagram } from '../../../p4-int/fabric/telemetry/datagram.ts';
 import { pooled } from '../../../p4-int/fabric/score/tally.ts';
 
 const scenario = { ...scenarioNamed('decoy-elephant'), duration: 110e9 };
-let naive: NaiveCollector | undefined;
+const datagrams: Datagram[] = [];
 const run = new FabricRun({
   scenario,
   seed: 3,
   epochUnixNs: 1_790_000_000_000_000_000n,
-  views: [{ telemetry: scenario.telemetry, receive: (datagram) => naive!.receive(datagram) }],
+  views: [{ telemetry: scenario.telemetry, receive: (datagram) => void datagrams.push(datagram) }],
   withTruth: true,
 });
-naive = new NaiveCollector(run.simulator, scenario.telemetry);
 run.finish();
+const naive = new NaiveCollector(run.simulator, scenario.telemetry);
+for (const datagram of datagrams) naive.receive(datagram);
 const truth = run.truth!;
 const closedLoop = new ClosedLoop(scenario, 3, truth.queues.events);
 const judge = new Judge(run.simulator, truth, closedLoop);
@@ -33,7 +35,7 @@ function oracle(): Findings {
   const events = truth.queues.events.map((event): FoundEvent => {
     const share = new Map(event.counterfactual.map(({ owner, share: part }) => [owner, part]));
     return {
-      kind: event.kind as FoundEvent['kind'],
+      kind: event.kind,
       node: topology.nodes[topology.nodeOfPort[event.port]].name,
       interfaceId: topology.interfaceOf(event.port),
       queue: 0,
