@@ -78,7 +78,7 @@ function accuracyPage(result: SuiteResult, options: ScoreOptions, seeds: string,
     '',
     `How right the collector is on scenarios of a simulated fabric whose truth is known, seeds ${seeds}. In each cell Hopscope / the naive way: a port is congested`,
     'when it is used to more than 80 % for a millisecond, and whoever sent most in the last ten is to blame. What cannot be answered yet shows as failed.',
-    '`hopscope scenarios` tells what each scenario tests; [score.md](score.md) how it is scored, and how to run it with scenarios of your own.',
+    '`hopscope scenarios` tells what each scenario tests; [score.md](../score.md) how it is scored, and how to run it with scenarios of your own.',
     ...degradations.flatMap((degradation) => [
       '',
       `## ${titleOf(degradation)}`,

@@ -45,6 +45,8 @@ const fabric = z.strictObject({
   pipelineJitter: time.default(0),
   /** Octets that a link needs for each packet beyond the packet's own (preamble, gap, checksum). */
   linkOverhead: bytes.default(0),
+  /** Hosts wait at least so long for an acknowledgment, and four times as long before they know how long it takes. */
+  minTimeout: time.default(5e9),
   /** Octets that one queue may hold. */
   queueBytes: bytes.default(4_000_000),
   /** Octets that all queues of a switch share; a queue may take `alpha` times what is free. */

@@ -6,7 +6,7 @@ import type { Simulator } from '../simulator.ts';
 import { drawFlowSize } from './flow-size.ts';
 import type { Pair } from './pairs.ts';
 import { portsOf } from './ports.ts';
-import { TcpConnection } from './tcp.ts';
+import { HEADER_BYTES, TcpConnection } from './tcp.ts';
 
 /** Draws that the mean of a capped distribution is taken over. */
 const DRAWS = 20_000;
@@ -22,7 +22,10 @@ export function startFlows(simulator: Simulator, spec: TrafficOf<'flows'>, pairs
     }
   };
   let sum = 0;
-  for (let i = 0; i < DRAWS; i++) sum += draw();
+  for (let i = 0; i < DRAWS; i++) {
+    const size = draw();
+    sum += size + HEADER_BYTES * Math.ceil(size / (spec.packet - HEADER_BYTES));
+  }
   const meanIntervalPs = ((sum / DRAWS) * 8e12) / spec.load;
   const timer = simulator.register({
     fire: () => {

@@ -1,5 +1,5 @@
 // A TCP connection that sends octets one way: slow start, congestion avoidance, fast retransmit and recovery (RFC 5681, RFC 6582), timeouts (RFC 6298
-// with a minimum of 5 ms), and either DCTCP (RFC 8257) or halving once a window on an ECN echo.
+// with the minimum of the scenario), and either DCTCP (RFC 8257) or halving once a window on an ECN echo.
 // Simplifications: no handshake, an acknowledgment for every segment, and the congestion of a segment echoed by its own acknowledgment.
 
 import type { Flow } from '../flow.ts';
@@ -20,12 +20,14 @@ export interface TcpOptions {
   onDone?(): void;
 }
 
-const HEADER_BYTES = 40;
+/** Of IPv4 and TCP without options. */
+export const HEADER_BYTES = 40;
 const INITIAL_SEGMENTS = 10;
 const MAX_WINDOW_BYTES = 2_000_000;
 const DUPLICATES = 3;
-const MIN_TIMEOUT_PS = 5e9;
-const MAX_TIMEOUT_PS = 1e12;
+/** Of the least timeout. */
+const FIRST_TIMEOUT = 4;
+const MAX_TIMEOUT = 256;
 /** Weight of the newest window in DCTCP's estimate (RFC 8257 section 3.3). */
 const DCTCP_GAIN = 1 / 16;
 
@@ -51,7 +53,7 @@ export class TcpConnection implements Timer {
   #markedShare = 0;
   #smoothedPs = 0;
   #variationPs = 0;
-  #timeoutPs = MIN_TIMEOUT_PS;
+  #timeoutPs: number;
   /** End of the segment that is timed, and when it was sent. */
   #timedEnd = -1;
   #timedSincePs = 0;
@@ -68,6 +70,7 @@ export class TcpConnection implements Timer {
     this.#segmentBytes = options.packetBytes - HEADER_BYTES;
     this.#window = INITIAL_SEGMENTS * this.#segmentBytes;
     this.#untilPs = pair.untilPs;
+    this.#timeoutPs = FIRST_TIMEOUT * simulator.scenario.fabric.minTimeout;
     const { sourcePort, destinationPort } = options;
     this.#data = simulator.newFlow({ ...pair.forth, protocol: 6, sourcePort, destinationPort, isEcnCapable: true });
     this.#acknowledgments = simulator.newFlow({
@@ -95,7 +98,7 @@ export class TcpConnection implements Timer {
     this.#duplicates = 0;
     this.#recoverAt = -1;
     this.#timedEnd = -1;
-    this.#timeoutPs = Math.min(2 * this.#timeoutPs, MAX_TIMEOUT_PS);
+    this.#timeoutPs = Math.min(2 * this.#timeoutPs, MAX_TIMEOUT * this.#simulator.scenario.fabric.minTimeout);
     this.#pump();
   }
 
@@ -215,7 +218,7 @@ export class TcpConnection implements Timer {
       this.#variationPs = 0.75 * this.#variationPs + 0.25 * Math.abs(this.#smoothedPs - took);
       this.#smoothedPs = 0.875 * this.#smoothedPs + 0.125 * took;
     }
-    this.#timeoutPs = Math.max(MIN_TIMEOUT_PS, Math.round(this.#smoothedPs + 4 * this.#variationPs));
+    this.#timeoutPs = Math.max(this.#simulator.scenario.fabric.minTimeout, Math.round(this.#smoothedPs + 4 * this.#variationPs));
   }
 
   /** The other end: notes the segment, and acknowledges what it has without a hole. */

@@ -222,7 +222,7 @@ export class QueueTruth implements FabricObserver {
     };
     const whole = replayedArea(log, replayed, -1);
     this.events.push({
-      kind: kindOf(open),
+      kind: kindOf(open, rank.length > 1),
       port,
       cls,
       buildUpPs: open.buildUpPs,
@@ -247,8 +247,9 @@ export class QueueTruth implements FabricObserver {
   }
 }
 
-function kindOf({ isDeep, startPs, endPs }: Open): QueueEventKind {
-  if (!isDeep) return 'starvation';
+/** A queue that is alone cannot be starved: a packet waits for the one on the wire, too, and that is in no queue. */
+function kindOf({ isDeep, startPs, endPs }: Open, hasRivals: boolean): QueueEventKind {
+  if (!isDeep && hasRivals) return 'starvation';
   const lastedPs = endPs - startPs;
   return lastedPs < MICROBURST_PS ? 'microburst' : lastedPs < SUSTAINED_PS ? 'congestion' : 'sustained';
 }
