@@ -4,7 +4,6 @@ import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -28,7 +27,7 @@ describe.concurrent('live', () => {
     const socket = createSocket('udp4').on('message', (bytes) => void datagrams.push(bytes));
     socket.bind(0, '127.0.0.1');
     await once(socket, 'listening');
-    const fabric = new LiveFabric({ scenario, seed: 1, port: (socket.address() as AddressInfo).port });
+    const fabric = new LiveFabric({ scenario, seed: 1, port: socket.address().port });
     fabric.start();
     const endMs = performance.now() + 20_000;
     while (datagrams.length < 50 && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, 50));
