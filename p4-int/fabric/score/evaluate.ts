@@ -3,7 +3,7 @@
 import type { Scenario, TelemetrySpec } from '../scenario.ts';
 import { FabricRun } from '../run.ts';
 import { degraded, type Degradation } from '../telemetry/degradation.ts';
-import type { Datagram } from '../telemetry/datagram.ts';
+import { REPORT_FIELDS, ReportField, type Datagram } from '../telemetry/datagram.ts';
 import type { QueueEvent } from '../truth/queue-event.ts';
 import { PS_PER_NS } from '../units.ts';
 import { ClosedLoop } from './closed-loop.ts';
@@ -46,8 +46,15 @@ export interface Evaluation {
 }
 
 const EPOCH_UNIX_NS = 1_790_000_000_000_000_000n;
-/** Reports that are kept for the picture. */
-const MAX_PICTURE_REPORTS = 40_000;
+/** Reports that are kept for the picture: of packets that waited at least this share of the threshold. */
+const MAX_PICTURE_REPORTS = 200_000;
+const PICTURE_WAIT = 1 / 50;
+
+interface SeenReport {
+  port: number;
+  enqueuedNs: number;
+  egressNs: number;
+}
 
 interface Entry {
   degradation: Degradation;
@@ -59,13 +66,13 @@ interface Entry {
 /** Runs the task. The first degradation is the one that the picture shows. */
 export function evaluate({ scenario, seed, degradations }: Task, makeCollector: MakeCollector): Evaluation {
   const entries: Entry[] = [];
-  const seen: { port: number; enqueuedNs: number; egressNs: number }[] = [];
+  const seen: SeenReport[] = [];
   const views = degradations.map((degradation, index) => {
     const telemetry = degraded(scenario.telemetry, degradation);
     const ours: Entry = { degradation, contestant: makeCollector(scenario, telemetry, EPOCH_UNIX_NS), cpuMs: 0, reports: 0 };
     entries.push(ours);
     const receive = (datagram: Datagram): void => {
-      if (index === 0) keepForPicture(datagram, seen);
+      if (index === 0) keepForPicture(datagram, seen, (scenario.truth.high * PICTURE_WAIT) / PS_PER_NS);
       for (const entry of entries) if (entry.degradation === degradation) feed(entry, datagram);
     };
     return { telemetry, receive };
@@ -99,20 +106,18 @@ function feed(entry: Entry, datagram: Datagram): void {
   const startedMs = performance.now();
   entry.contestant.receive(datagram);
   entry.cpuMs += performance.now() - startedMs;
-  entry.reports += datagram.reports.length / 6;
+  entry.reports += datagram.reports.length / REPORT_FIELDS;
 }
 
-function keepForPicture({ reports }: Datagram, seen: { port: number; enqueuedNs: number; egressNs: number }[]): void {
-  for (let i = 0; i < reports.length && seen.length < MAX_PICTURE_REPORTS; i += 6) {
-    if (reports[i + 5] === 0) seen.push({ port: reports[i + 2], enqueuedNs: reports[i + 3], egressNs: reports[i + 4] });
+function keepForPicture({ reports }: Datagram, seen: SeenReport[], minWaitNs: number): void {
+  for (let i = 0; i < reports.length && seen.length < MAX_PICTURE_REPORTS; i += REPORT_FIELDS) {
+    const [enqueuedNs, egressNs] = [reports[i + ReportField.enqueuedNs], reports[i + ReportField.egressNs]];
+    if (reports[i + ReportField.isDrop] === 1 || egressNs - enqueuedNs < minWaitNs) continue;
+    seen.push({ port: reports[i + ReportField.port], enqueuedNs, egressNs });
   }
 }
 
-function pictureOf(
-  run: FabricRun,
-  seen: { port: number; enqueuedNs: number; egressNs: number }[],
-  { events }: Findings,
-): Picture | undefined {
+function pictureOf(run: FabricRun, seen: readonly SeenReport[], { events }: Findings): Picture | undefined {
   const { topology, scenario } = run.simulator;
   const truths = run.truth!.queues.events;
   if (truths.length === 0) return undefined;

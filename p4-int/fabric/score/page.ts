@@ -11,7 +11,7 @@ import type { SuiteResult } from './suite.ts';
 const WIDTH = 860;
 const PLOT = { left: 64, right: 846, top: 14, bottom: 188 } as const;
 const BAND = { truth: 200, found: 212, height: 9 } as const;
-const HEIGHT = 232;
+const HEIGHT = 244;
 const BARS = { left: 150, width: 640, height: 16 } as const;
 /** Points of reports in one picture. */
 const MAX_DOTS = 1500;
@@ -75,7 +75,7 @@ function pictureOf(picture: Picture): string {
     `<rect class="${className}" x="${x(startNs).toFixed(1)}" y="${top}" width="${Math.max(1, x(endNs) - x(startNs)).toFixed(1)}" height="${BAND.height}"/>`;
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((share) => {
     const ns = fromNs + (untilNs - fromNs) * share;
-    return `<text class="tick" x="${x(ns).toFixed(1)}" y="${HEIGHT - 1}" text-anchor="middle">${timeText(ns)}</text>`;
+    return `<text class="tick" x="${x(ns).toFixed(1)}" y="${HEIGHT - 4}" text-anchor="${share === 0 ? 'start' : share === 1 ? 'end' : 'middle'}">${timeText(ns)}</text>`;
   });
   return `<figure><figcaption>${picture.node}, interface ${picture.interfaceId}, queue ${picture.queue}. Line: octets in the queue (left axis, up to ${bytesText(peakBytes)}).
 Dots: waits as reported (up to ${timeText(peakWaitNs)}). Bars: congested in truth, and as found.</figcaption>
