@@ -3,7 +3,8 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { extname, join } from 'node:path';
-import { readScenario, scenarioNamed, scenarioNames, type Scenario } from '../p4-int/fabric/scenario.ts';
+import { readScenario, scenarioNamed, scenarioNames } from '../p4-int/fabric/scenario-file.ts';
+import type { Scenario } from '../p4-int/fabric/scenario.ts';
 import { scorePage } from '../p4-int/fabric/score/page.ts';
 import { runSuite, type SuiteResult } from '../p4-int/fabric/score/suite.ts';
 import { jsonLines, measureTable, scenarioTable, seedRange } from '../p4-int/fabric/score/table.ts';

@@ -1,9 +1,7 @@
-// A scenario as data: fabric, workloads, traffic, faults, telemetry, and what is true because it was put there. Read from YAML, checked as a whole.
+// A scenario as data: fabric, workloads, traffic, faults, telemetry, and what is true because it was put there. The files are read
+// by scenario-file.
 // Rule: thresholds of truth stand here and nowhere else; no detector is asked what congestion is.
 
-import { readdirSync, readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
-import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { FLOW_SIZES } from './traffic/flow-size.ts';
 import { bytes, rate, time } from './units.ts';
@@ -287,7 +285,8 @@ const truth = z.strictObject({
     .default([]),
 });
 
-const scenario = z.strictObject({
+/** The form of a scenario file. */
+export const scenarioForm = z.strictObject({
   name,
   /** Its number in the catalogue, S01 to S20. */
   id: z.string().optional(),
@@ -304,7 +303,7 @@ const scenario = z.strictObject({
   truth: truth.prefault({}),
 });
 
-export type Scenario = z.infer<typeof scenario>;
+export type Scenario = z.infer<typeof scenarioForm>;
 export type FabricSpec = z.infer<typeof fabric>;
 export type WorkloadSpec = z.infer<typeof workload>;
 export type TrafficSpec = z.infer<typeof traffic>;
@@ -313,84 +312,3 @@ export type FaultSpec = z.infer<typeof fault>;
 export type InjectedKind = (typeof INJECTED_KINDS)[number];
 export type InjectedEvent = Scenario['truth']['events'][number];
 export type TelemetrySpec = z.infer<typeof telemetry>;
-
-/** A scenario that cannot be used: every problem at once, each with its path. */
-export class ScenarioError extends Error {
-  constructor(origin: string, problems: readonly string[]) {
-    super(`${origin} has ${problems.length} problem${problems.length === 1 ? '' : 's'}:\n  ${problems.join('\n  ')}`);
-  }
-}
-
-const FOLDER = join(import.meta.dirname, 'scenarios');
-
-/** Names of the scenarios that come with Hopscope, in the order of their numbers. */
-export function scenarioNames(): string[] {
-  return readdirSync(FOLDER)
-    .filter((file) => file.endsWith('.yaml'))
-    .map((file) => basename(file, '.yaml'))
-    .sort((a, b) => (scenarioNamed(a).id ?? 'Z').localeCompare(scenarioNamed(b).id ?? 'Z') || a.localeCompare(b));
-}
-
-const KNOWN = new Map<string, Scenario>();
-
-/** The scenario of that name. Throws ScenarioError when there is none, or when it has problems. */
-export function scenarioNamed(wanted: string): Scenario {
-  const known = KNOWN.get(wanted);
-  if (known !== undefined) return known;
-  const files = readdirSync(FOLDER).map((file) => basename(file, '.yaml'));
-  if (!files.includes(wanted))
-    throw new ScenarioError(`the scenario "${wanted}"`, [`does not exist; there are ${files.join(', ')}`]);
-  const found = readScenario(join(FOLDER, `${wanted}.yaml`));
-  KNOWN.set(wanted, found);
-  return found;
-}
-
-/** The scenario in a YAML file. Throws ScenarioError, or what reading the file throws. */
-export function readScenario(path: string): Scenario {
-  return parseScenario(readFileSync(path, 'utf8'), basename(path));
-}
-
-/** The scenario that a YAML text describes; `origin` is named in what is wrong with it. */
-export function parseScenario(text: string, origin: string): Scenario {
-  const document = parseDocument(text);
-  const [fault] = document.errors;
-  if (fault !== undefined) throw new ScenarioError(origin, [fault.message.split('\n')[0]]);
-  const parsed = scenario.safeParse(document.toJS());
-  if (!parsed.success) throw new ScenarioError(origin, parsed.error.issues.map(problemOf));
-  const problems = contradictionsOf(parsed.data);
-  if (problems.length > 0) throw new ScenarioError(origin, problems);
-  return parsed.data;
-}
-
-function problemOf(issue: z.core.$ZodIssue): string {
-  const path = issue.path
-    .map((part, i) => (typeof part === 'number' ? `[${part}]` : `${i === 0 ? '' : '.'}${String(part)}`))
-    .join('');
-  return `${path === '' ? 'scenario' : path}: ${issue.message}`;
-}
-
-/** What no single setting shows. */
-function contradictionsOf({ fabric: shape, workloads, traffic: all, telemetry: reports, truth: asked }: Scenario): string[] {
-  const problems: string[] = [];
-  const names = new Set(workloads.map((one) => one.name));
-  const known = (path: string, wanted: string | undefined): void => {
-    if (wanted !== undefined && !names.has(wanted)) problems.push(`${path}: no workload is called ${wanted}`);
-  };
-  all.forEach((one, i) => {
-    known(`traffic[${i}].from`, one.from);
-    known(`traffic[${i}].to`, one.to);
-  });
-  reports.unwatched.forEach((one, i) => known(`telemetry.unwatched[${i}]`, one));
-  known('truth.cause', asked.cause);
-  asked.events.forEach((one, i) => known(`truth.events[${i}].workload`, one.workload));
-  const hosts = shape.leaves * shape.hostsPerLeaf + shape.borderHosts;
-  workloads.forEach((one, w) =>
-    one.pods.forEach((pod, p) => {
-      if (pod.host >= hosts) problems.push(`workloads[${w}].pods[${p}].host: there are ${hosts} hosts, 0 to ${hosts - 1}`);
-    }),
-  );
-  if (shape.classes.filter(({ dscp }) => dscp.length === 0).length !== 1) {
-    problems.push('fabric.classes: exactly one class must have no dscp, for all that have no class of their own');
-  }
-  return problems;
-}

@@ -14,7 +14,7 @@ import { dashboardJson } from '../../dashboards/grafana/generate.ts';
 import { performancePage } from '../bench/page.ts';
 import { codesPage, metricsPage } from '../../docs/generate.ts';
 import { scenarioSettings } from '../../collector/scenario-settings.ts';
-import { scenarioNamed } from '../../p4-int/fabric/scenario.ts';
+import { scenarioNamed } from '../../p4-int/fabric/scenario-file.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const { promtool, amtool, compose } = inject('servers');

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { LiveFabric } from '../../p4-int/fabric/live.ts';
-import { scenarioNamed, scenarioNames } from '../../p4-int/fabric/scenario.ts';
+import { scenarioNamed, scenarioNames } from '../../p4-int/fabric/scenario-file.ts';
 import { MEASURES } from '../../p4-int/fabric/score/measures.ts';
 import { linesOf } from '../support/decoding.ts';
 

@@ -1,6 +1,7 @@
 // Small fabrics for tests, written in the form of a scenario file.
 
-import { parseScenario, type Scenario } from '../../p4-int/fabric/scenario.ts';
+import { parseScenario } from '../../p4-int/fabric/scenario-file.ts';
+import type { Scenario } from '../../p4-int/fabric/scenario.ts';
 
 export interface SmallFabric {
   /** What stands behind `fabric:`. */

@@ -1,6 +1,7 @@
 // The two scenarios that tests tell, with bursts when a test wants them, and what must be found in them.
 
-import { scenarioNamed, type Scenario } from '../../p4-int/fabric/scenario.ts';
+import { scenarioNamed } from '../../p4-int/fabric/scenario-file.ts';
+import type { Scenario } from '../../p4-int/fabric/scenario.ts';
 import { Topology } from '../../p4-int/fabric/topology.ts';
 import { PS_PER_NS } from '../../p4-int/fabric/units.ts';
 

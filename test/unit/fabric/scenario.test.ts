@@ -1,7 +1,7 @@
 // Scenario files: what is wrong is told at once, with its place; what ships is complete and runs.
 
 import { describe, expect, it } from 'vitest';
-import { parseScenario, ScenarioError, scenarioNamed, scenarioNames } from '../../../p4-int/fabric/scenario.ts';
+import { parseScenario, ScenarioError, scenarioNamed, scenarioNames } from '../../../p4-int/fabric/scenario-file.ts';
 import { Simulator } from '../../../p4-int/fabric/simulator.ts';
 
 const GOOD = `

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { FabricRun } from '../../../p4-int/fabric/run.ts';
-import { scenarioNamed } from '../../../p4-int/fabric/scenario.ts';
+import { scenarioNamed } from '../../../p4-int/fabric/scenario-file.ts';
 import type { Findings, FoundEvent } from '../../../p4-int/fabric/score/contestant.ts';
 import { ClosedLoop } from '../../../p4-int/fabric/score/closed-loop.ts';
 import { missedGoals } from '../../../p4-int/fabric/score/goals.ts';
