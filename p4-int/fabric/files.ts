@@ -5,6 +5,7 @@ import { pcapHeader, pcapRecordHeader, udpFrame } from '../wire/pcap.ts';
 import { FabricRun } from './run.ts';
 import type { Scenario } from './scenario.ts';
 import type { Datagram } from './telemetry/datagram.ts';
+import { ClosedLoop } from './truth/closed-loop.ts';
 import { PS_PER_NS } from './units.ts';
 
 /** Unix time, in seconds, when a fabric begins whose time is its own. */
@@ -42,7 +43,8 @@ export function writeFabricFiles({ scenario, seed, pcap, truth }: FabricFiles): 
   }
   if (truth !== undefined) {
     const file = openSync(truth, 'w');
-    for (const line of run.truth!.lines()) writeSync(file, `${line}\n`);
+    const closedLoop = new ClosedLoop(scenario, seed, run.truth!.queues.events);
+    for (const line of run.truth!.lines(closedLoop)) writeSync(file, `${line}\n`);
     closeSync(file);
   }
   return run;

@@ -1,5 +1,6 @@
 // Whoever is scored: takes datagrams, and says what it found. Times are fabric time in ns, names are those of the scenario.
 
+import type { Flow } from '../flow.ts';
 import type { InjectedKind } from '../scenario.ts';
 import type { Datagram } from '../telemetry/datagram.ts';
 
@@ -30,10 +31,19 @@ export interface FoundEvent {
   peakBytes?: number;
   /** Largest first. */
   culprits: FoundCulprit[];
+  /** The same by flow, where it is told: see flowName. */
+  flows?: { flow: string; bytes: number }[];
   /** Worst first. */
   victims: string[];
   /** 0 to 1, that the first culprit is the right one. */
   confidence: number;
+}
+
+/** How flows are named in findings: the five-tuple. */
+export function flowName(
+  flow: Pick<Flow, 'sourceAddress' | 'destinationAddress' | 'protocol' | 'sourcePort' | 'destinationPort'>,
+): string {
+  return `${flow.sourceAddress} ${flow.sourcePort} ${flow.destinationAddress} ${flow.destinationPort} ${flow.protocol}`;
 }
 
 export interface FoundLatency {
@@ -56,7 +66,7 @@ export interface Findings {
   events: FoundEvent[];
   latencies: FoundLatency[];
   /** By slice, ns through the whole fabric; empty when it is not known. */
-  sliceLatencies: { slice: string; p50Ns: number; p99Ns: number; p999Ns: number }[];
+  sliceLatencies: { slice: string; p50Ns: number; p99Ns: number; p999Ns: number; badShare: number }[];
   incidents: FoundIncident[];
 }
 

@@ -6,7 +6,7 @@ import { degraded, type Degradation } from '../telemetry/degradation.ts';
 import { REPORT_FIELDS, ReportField, type Datagram } from '../telemetry/datagram.ts';
 import type { QueueEvent } from '../truth/queue-event.ts';
 import { PS_PER_NS } from '../units.ts';
-import { ClosedLoop } from './closed-loop.ts';
+import { ClosedLoop } from '../truth/closed-loop.ts';
 import type { Contestant, Findings } from './contestant.ts';
 import { Judge } from './judge.ts';
 import { NaiveCollector } from './naive.ts';

@@ -5,8 +5,8 @@ import type { Simulator } from '../simulator.ts';
 import type { GroundTruth } from '../truth/ground-truth.ts';
 import type { QueueEvent } from '../truth/queue-event.ts';
 import { PS_PER_NS } from '../units.ts';
-import type { ClosedLoop } from './closed-loop.ts';
-import type { Findings, FoundEvent } from './contestant.ts';
+import type { ClosedLoop } from '../truth/closed-loop.ts';
+import { flowName, type Findings, type FoundEvent } from './contestant.ts';
 import { matchEvents } from './match.ts';
 import { newTally, type Tally } from './tally.ts';
 
@@ -148,7 +148,17 @@ export class Judge {
     tally.identityRight.push(shared);
     tally.identityUnknown.push(namedTotal === 0 ? 1 : unknown);
     tally.identityWrong.push(namedTotal === 0 ? 0 : Math.max(0, 1 - shared - unknown));
+    this.#judgeFlows(tally, event, found);
     this.#judgeCounterfactual(tally, event, found);
+  }
+
+  #judgeFlows(tally: Tally, event: QueueEvent, { flows: named }: FoundEvent): void {
+    if (named === undefined) return;
+    const { flows } = this.#simulator;
+    const truth = new Map(event.flowsInBuildUp.map(({ of, bytes }) => [flowName(flows[of]), bytes]));
+    const common = total(named.map(({ flow, bytes }) => Math.min(bytes, truth.get(flow) ?? 0)));
+    tally.flowPrecision.push(common / Math.max(1, total(named.map(({ bytes }) => bytes))));
+    tally.flowRecall.push(common / total(truth.values()));
   }
 
   #judgeCounterfactual(tally: Tally, event: QueueEvent, found: FoundEvent): void {
@@ -218,11 +228,12 @@ export class Judge {
       tally.hopP99Error.push(relativeError(one?.p99Ns, histogram.quantile(0.99)));
       tally.hopP999Error.push(relativeError(one?.p999Ns, histogram.quantile(0.999)));
     });
-    for (const [slice, histogram] of this.#truth.latency.slices) {
+    for (const [slice, { histogram, bad }] of this.#truth.latency.slices) {
       const one = findings.sliceLatencies.find((candidate) => candidate.slice === slice);
       tally.sliceP50Error.push(relativeError(one?.p50Ns, histogram.quantile(0.5)));
       tally.sliceP99Error.push(relativeError(one?.p99Ns, histogram.quantile(0.99)));
       tally.sliceP999Error.push(relativeError(one?.p999Ns, histogram.quantile(0.999)));
+      tally.sliceBadShareError.push(Math.abs((one?.badShare ?? 0) - bad / histogram.count));
     }
   }
 

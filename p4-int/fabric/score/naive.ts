@@ -7,7 +7,7 @@ import { REPORT_FIELDS, ReportField, type Datagram } from '../telemetry/datagram
 import type { TelemetrySpec } from '../scenario.ts';
 import { FineHistogram } from '../truth/latency-truth.ts';
 import { PS_PER_NS } from '../units.ts';
-import type { Contestant, Findings, FoundCulprit, FoundEvent } from './contestant.ts';
+import { flowName, type Contestant, type Findings, type FoundEvent } from './contestant.ts';
 
 const HOT = 0.8;
 const BINS_OF_BLAME = 10;
@@ -19,8 +19,8 @@ export class NaiveCollector implements Contestant {
   readonly #simulator: Simulator;
   readonly #binNs: number;
   readonly #packetsPerReport: number;
-  /** By port: octets by bin and workload. */
-  readonly #bins: (Map<number, Map<string, number>> | undefined)[] = [];
+  /** By port: octets by bin and flow. */
+  readonly #bins: (Map<number, Map<number, number>> | undefined)[] = [];
   readonly #latency: (FineHistogram | undefined)[] = [];
   readonly #ownerOf: (address: string) => string;
 
@@ -41,17 +41,17 @@ export class NaiveCollector implements Contestant {
   }
 
   receive({ reports }: Datagram): void {
-    const { flows, scenario } = this.#simulator;
+    const { scenario } = this.#simulator;
     for (let i = 0; i < reports.length; i += REPORT_FIELDS) {
       const port = reports[i + ReportField.port];
       if (port < 0 || reports[i + ReportField.isDrop] === 1) continue;
       const egressNs = reports[i + ReportField.egressNs];
-      const bins = (this.#bins[port] ??= new Map<number, Map<string, number>>());
+      const bins = (this.#bins[port] ??= new Map<number, Map<number, number>>());
       const bin = Math.floor(egressNs / this.#binNs);
-      const owners = bins.get(bin) ?? new Map<string, number>();
-      bins.set(bin, owners);
-      const owner = this.#ownerOf(flows[reports[i + ReportField.flow]].sourceAddress);
-      owners.set(owner, (owners.get(owner) ?? 0) + reports[i + ReportField.bytes] * this.#packetsPerReport);
+      const sent = bins.get(bin) ?? new Map<number, number>();
+      bins.set(bin, sent);
+      const flow = reports[i + ReportField.flow];
+      sent.set(flow, (sent.get(flow) ?? 0) + reports[i + ReportField.bytes] * this.#packetsPerReport);
       const waitedNs = egressNs - reports[i + ReportField.enqueuedNs] + scenario.fabric.pipeline / PS_PER_NS;
       (this.#latency[port] ??= new FineHistogram()).add(Math.floor(waitedNs));
     }
@@ -77,10 +77,10 @@ export class NaiveCollector implements Contestant {
     return { events, latencies, sliceLatencies: [], incidents: [] };
   }
 
-  #eventsOf(port: number, bins: Map<number, Map<string, number>>): FoundEvent[] {
+  #eventsOf(port: number, bins: Map<number, Map<number, number>>): FoundEvent[] {
     const { topology } = this.#simulator;
     const capacityBytes = (this.#binNs * PS_PER_NS) / topology.psPerByte[port];
-    const sum = (owners: Map<string, number> | undefined): number => [...(owners?.values() ?? [])].reduce((a, b) => a + b, 0);
+    const sum = (sent: Map<number, number> | undefined): number => [...(sent?.values() ?? [])].reduce((a, b) => a + b, 0);
     const hot = [...bins.keys()].filter((bin) => sum(bins.get(bin)) > HOT * capacityBytes).sort((a, b) => a - b);
     const events: FoundEvent[] = [];
     for (let i = 0; i < hot.length; i++) {
@@ -93,7 +93,7 @@ export class NaiveCollector implements Contestant {
         startNs: hot[i] * this.#binNs,
         endNs: (hot[last] + 1) * this.#binNs,
         toldNs: (hot[i] + 1) * this.#binNs,
-        culprits: blame(bins, hot[i]),
+        ...this.#blame(bins, hot[i]),
         victims: [],
         confidence: 1,
       });
@@ -101,12 +101,22 @@ export class NaiveCollector implements Contestant {
     }
     return events;
   }
-}
 
-function blame(bins: Map<number, Map<string, number>>, bin: number): FoundCulprit[] {
-  const bytes = new Map<string, number>();
-  for (let i = bin - BINS_OF_BLAME + 1; i <= bin; i++) {
-    for (const [owner, sent] of bins.get(i) ?? []) bytes.set(owner, (bytes.get(owner) ?? 0) + sent);
+  /** Whoever sent most in the last ten spans. */
+  #blame(bins: Map<number, Map<number, number>>, bin: number): Pick<FoundEvent, 'culprits' | 'flows'> {
+    const { flows } = this.#simulator;
+    const byFlow = new Map<number, number>();
+    for (let i = bin - BINS_OF_BLAME + 1; i <= bin; i++) {
+      for (const [flow, sent] of bins.get(i) ?? []) byFlow.set(flow, (byFlow.get(flow) ?? 0) + sent);
+    }
+    const byOwner = new Map<string, number>();
+    for (const [flow, sent] of byFlow) {
+      const owner = this.#ownerOf(flows[flow].sourceAddress);
+      byOwner.set(owner, (byOwner.get(owner) ?? 0) + sent);
+    }
+    return {
+      culprits: [...byOwner].map(([workload, bytes]) => ({ workload, bytes })).sort((a, b) => b.bytes - a.bytes),
+      flows: [...byFlow].map(([flow, bytes]) => ({ flow: flowName(flows[flow]), bytes })),
+    };
   }
-  return [...bytes].map(([workload, sent]) => ({ workload, bytes: sent })).sort((a, b) => b.bytes - a.bytes);
 }

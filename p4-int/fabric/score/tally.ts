@@ -19,6 +19,8 @@ export interface Tally {
   culpritPrecision: number[];
   culpritRecall: number[];
   culpritOverlap: number[];
+  flowPrecision: number[];
+  flowRecall: number[];
   top1: Hits;
   top3: Hits;
   /** The first culprit is the workload that was made to cause it. */
@@ -37,6 +39,7 @@ export interface Tally {
   sliceP50Error: number[];
   sliceP99Error: number[];
   sliceP999Error: number[];
+  sliceBadShareError: number[];
   /** Shares of octets whose owner was named rightly, wrongly, or not. */
   identityRight: number[];
   identityWrong: number[];
@@ -64,6 +67,8 @@ export function newTally(): Tally {
     culpritPrecision: [],
     culpritRecall: [],
     culpritOverlap: [],
+    flowPrecision: [],
+    flowRecall: [],
     top1: hits(),
     top3: hits(),
     cause: hits(),
@@ -80,6 +85,7 @@ export function newTally(): Tally {
     sliceP50Error: [],
     sliceP99Error: [],
     sliceP999Error: [],
+    sliceBadShareError: [],
     identityRight: [],
     identityWrong: [],
     identityUnknown: [],

@@ -2,6 +2,7 @@
 
 import type { FabricObserver, Simulator } from '../simulator.ts';
 import { PS_PER_NS } from '../units.ts';
+import type { ClosedLoop } from './closed-loop.ts';
 import { LatencyTruth } from './latency-truth.ts';
 import { LossTruth } from './loss-truth.ts';
 import type { ByteShare, QueueEvent } from './queue-event.ts';
@@ -49,8 +50,8 @@ export class GroundTruth implements FabricObserver {
     this.queues.finish();
   }
 
-  /** One JSON object a line; times in ns since the fabric began. Call it after `finish`. */
-  *lines(): Generator<string> {
+  /** One JSON object a line; times in ns since the fabric began. Call it after `finish`. `closedLoop`: of the same events, where it was run. */
+  *lines(closedLoop?: ClosedLoop): Generator<string> {
     const { scenario, seed, topology, flows } = this.#simulator;
     const line = (kind: string, content: object): string => JSON.stringify({ kind, ...content });
     const { name, about, trap, duration } = scenario;
@@ -75,7 +76,7 @@ export class GroundTruth implements FabricObserver {
     for (const { kind, from, until, ...event } of scenario.truth.events) {
       yield line('injected-event', { event: kind, ...event, fromNs: nsOf(from), untilNs: nsOf(until) });
     }
-    for (const event of this.queues.events) yield line('queue-event', this.#eventOf(event));
+    for (const event of this.queues.events) yield line('queue-event', this.#eventOf(event, closedLoop));
     for (const { fromPs, untilPs, ...loss } of this.loss.losses) {
       yield line('loss', { ...loss, fromNs: nsOf(fromPs), untilNs: nsOf(untilPs) });
     }
@@ -86,8 +87,13 @@ export class GroundTruth implements FabricObserver {
       const where = { ...this.#placeOf(port), queue: classes[q % classes.length].queue };
       yield line('hop-latency', { ...where, packets: histogram.count, ...quantilesOf(histogram) });
     }
-    for (const [slice, histogram] of this.latency.slices) {
-      yield line('slice-latency', { slice, packets: histogram.count, ...quantilesOf(histogram) });
+    for (const [slice, { histogram, bad }] of this.latency.slices) {
+      yield line('slice-latency', {
+        slice,
+        packets: histogram.count,
+        badShare: bad / histogram.count,
+        ...quantilesOf(histogram),
+      });
     }
     for (const { index, sourceAddress, destinationAddress, protocol, sourcePort, destinationPort, owner, peer } of flows) {
       const ends = { sourceAddress, destinationAddress, protocol, sourcePort, destinationPort };
@@ -97,7 +103,7 @@ export class GroundTruth implements FabricObserver {
     yield line('end', { packets: this.#simulator.totals, events: this.#simulator.events, nodes: topology.switches });
   }
 
-  #eventOf(event: QueueEvent): object {
+  #eventOf(event: QueueEvent, closedLoop: ClosedLoop | undefined): object {
     const { workloads, fabric } = this.#simulator.scenario;
     const byWorkload = (shares: ByteShare[]): object =>
       Object.fromEntries(shares.map(({ of, bytes }) => [workloads[of].name, bytes]));
@@ -125,6 +131,9 @@ export class GroundTruth implements FabricObserver {
         harmNs: nsOf(harmPs),
       })),
       counterfactual: Object.fromEntries(event.counterfactual.map(({ owner, share }) => [workloads[owner].name, share])),
+      closedLoopCounterfactual: Object.fromEntries(
+        (closedLoop?.sharesOf(event) ?? []).map(({ owner, share }) => [workloads[owner].name, share]),
+      ),
     };
   }
 

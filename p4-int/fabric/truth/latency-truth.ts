@@ -42,11 +42,16 @@ function middleOf(bucket: number): number {
   return ((bucket % PER_OCTAVE) + PER_OCTAVE) * width + (width - 1) / 2;
 }
 
+export interface SliceLatency {
+  histogram: FineHistogram;
+  bad: number;
+}
+
 export class LatencyTruth implements FabricObserver {
   /** By queue (port and class): ns from ingress to egress stamp. */
   readonly hops: (FineHistogram | undefined)[] = [];
-  /** By slice: ns spent in switches all the way, of packets of workloads that have one. */
-  readonly slices = new Map<string, FineHistogram>();
+  /** By slice: ns spent in switches all the way, of packets of workloads that have one, and how many were beyond the budget. */
+  readonly slices = new Map<string, SliceLatency>();
   readonly #simulator: Simulator;
   readonly #classes: number;
 
@@ -66,8 +71,9 @@ export class LatencyTruth implements FabricObserver {
     const { packets, scenario } = this.#simulator;
     const { slice } = scenario.workloads[packets.flow[packet].owner];
     if (slice === undefined) return;
-    const histogram = this.slices.get(slice) ?? new FineHistogram();
-    this.slices.set(slice, histogram);
-    histogram.add(Math.floor(packets.hopLatencySumPs[packet] / PS_PER_NS));
+    const latency = this.slices.get(slice) ?? { histogram: new FineHistogram(), bad: 0 };
+    this.slices.set(slice, latency);
+    latency.histogram.add(Math.floor(packets.hopLatencySumPs[packet] / PS_PER_NS));
+    if (packets.hopLatencySumPs[packet] > scenario.truth.budget) latency.bad++;
   }
 }

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { FabricRun } from '../../../p4-int/fabric/run.ts';
 import { scenarioNamed } from '../../../p4-int/fabric/scenario-file.ts';
 import type { Findings, FoundEvent } from '../../../p4-int/fabric/score/contestant.ts';
-import { ClosedLoop } from '../../../p4-int/fabric/score/closed-loop.ts';
+import { ClosedLoop } from '../../../p4-int/fabric/truth/closed-loop.ts';
 import { missedGoals } from '../../../p4-int/fabric/score/goals.ts';
 import { Judge } from '../../../p4-int/fabric/score/judge.ts';
 import { matchEvents } from '../../../p4-int/fabric/score/match.ts';

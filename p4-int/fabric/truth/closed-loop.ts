@@ -2,7 +2,7 @@
 
 import type { Scenario } from '../scenario.ts';
 import { Simulator } from '../simulator.ts';
-import type { QueueEvent } from '../truth/queue-event.ts';
+import type { QueueEvent, TrueCounterfactual } from './queue-event.ts';
 
 /** Workloads that are tried; each costs a run. */
 const MAX_WORKLOADS = 2;
@@ -27,6 +27,11 @@ export class ClosedLoop {
         this.#shares.set(event, shares.set(owner, Math.max(0, 1 - areas[i] / whole)));
       });
     }
+  }
+
+  /** All workloads that were tried. */
+  sharesOf(event: QueueEvent): TrueCounterfactual[] {
+    return [...(this.#shares.get(event) ?? [])].map(([owner, share]) => ({ owner, share }));
   }
 
   /** How much smaller the queue was without the workload, 0 to 1; undefined where it was not tried. */
