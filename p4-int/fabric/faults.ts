@@ -43,6 +43,7 @@ export function planFaults(faults: readonly FaultSpec[], simulator: Simulator): 
       case 'acl':
       case 'blackhole':
       case 'no-route':
+      case 'pinned-route':
       case 'wrong-route':
         if ('interface' in fault) simulator.topology.portOf(node, fault.interface);
         between(fault.at, fault.until, (isOn) => simulator.routing.set(fault, isOn));

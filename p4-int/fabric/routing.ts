@@ -65,7 +65,7 @@ export class Routing {
       if ((flow.prefixBits & bit) === 0) continue;
       if (fault.kind === 'acl') return -DropReason.acl;
       if (fault.kind === 'no-route') return -DropReason.routeMiss;
-      if (fault.kind === 'wrong-route') return this.#topology.portOf(node, fault.interface);
+      if (fault.kind === 'wrong-route' || fault.kind === 'pinned-route') return this.#topology.portOf(node, fault.interface);
     }
     if (node < leaves && node === leaf) return this.#topology.nodes[leaf].firstPort + flow.toHost - leaf * spec.hostsPerLeaf;
     const ways = this.#ways[node][leaf];

@@ -180,6 +180,8 @@ const fault = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('no-route'), node: z.string(), prefix: z.string(), ...whileIt }),
   /** The node sends what is for the prefix out of this interface, whatever the right way is. */
   z.strictObject({ kind: z.literal('wrong-route'), ...link.shape, prefix: z.string(), ...whileIt }),
+  /** The same as it should be: a way that is pinned, through a firewall or away from a link. No fault. */
+  z.strictObject({ kind: z.literal('pinned-route'), ...link.shape, prefix: z.string(), ...whileIt }),
   /** The node puts these DSCP values into this queue. */
   z.strictObject({
     kind: z.literal('wrong-dscp-map'),
@@ -263,8 +265,9 @@ const truth = z.strictObject({
   shortest: time.default(10e6),
   /** Excess wait from which a packet is harmed. */
   harm: time.default(25e6),
-  /** What the fabric may cost a packet. */
+  /** What the fabric may cost a packet, and one of a certain slice. */
   budget: time.default(1e9),
+  sliceBudgets: z.record(name, time).default({}),
   /** Workload that was made to cause the trouble. */
   cause: workloadName.optional(),
   /** What else is true, because it was injected; `scope` in the words of the catalogue of events. */

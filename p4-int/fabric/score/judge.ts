@@ -17,8 +17,9 @@ const MIN_HARMED = 8;
 const MIN_LATENCIES = 1000;
 /** Edges of a queue event may be off by this share of its length, or by the scenario's merging gap. */
 const EDGE_TOLERANCE = 0.1;
-/** Edges of injected events: two seconds where thresholds are 50 us. */
-const INJECTED_TOLERANCE_PER_HIGH = 40_000;
+/** Edges of injected events: two seconds, or this share of a scenario that is shorter. */
+const INJECTED_TOLERANCE_NS = 2e9;
+const INJECTED_TOLERANCE = 0.1;
 /** Threshold of a fabric of 10 Gbit/s. */
 const USUAL_HIGH_PS = 50e6;
 const SEVERE = 3;
@@ -198,14 +199,14 @@ export class Judge {
   }
 
   #judgeInjected(tally: Tally, all: readonly FoundEvent[]): void {
-    const { events, high } = this.#scenario.truth;
+    const { events } = this.#scenario.truth;
     const kinds = new Set<string>([...events.map(({ kind }) => kind), ...all.map(({ kind }) => kind)]);
     for (const kind of kinds) {
       if (QUEUE_KINDS.has(kind) && kind !== 'starvation') continue;
       const truths = events.filter((event) => event.kind === kind).map((event) => ({ ...event, ...this.#intervalOf(event) }));
       const found = all.filter((event) => event.kind === kind);
       if (kind === 'starvation' && truths.length === 0) continue;
-      const toleranceNs = (high / PS_PER_NS) * INJECTED_TOLERANCE_PER_HIGH;
+      const toleranceNs = Math.min(INJECTED_TOLERANCE_NS, (INJECTED_TOLERANCE * this.#scenario.duration) / PS_PER_NS);
       const { matches } = matchEvents(truths, found, isSameScope, () => toleranceNs);
       tally.injected[kind] = { matched: matches.length, found: found.length, truths: truths.length };
     }

@@ -71,6 +71,7 @@ export class GroundTruth implements FabricObserver {
       }
     }
     for (const { kind, at, until, ...fault } of scenario.faults) {
+      if (kind === 'pinned-route') continue;
       yield line('fault', { fault: kind, ...fault, fromNs: nsOf(at), untilNs: nsOf(until) });
     }
     for (const { kind, from, until, ...event } of scenario.truth.events) {

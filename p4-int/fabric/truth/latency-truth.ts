@@ -74,6 +74,7 @@ export class LatencyTruth implements FabricObserver {
     const latency = this.slices.get(slice) ?? { histogram: new FineHistogram(), bad: 0 };
     this.slices.set(slice, latency);
     latency.histogram.add(Math.floor(packets.hopLatencySumPs[packet] / PS_PER_NS));
-    if (packets.hopLatencySumPs[packet] > scenario.truth.budget) latency.bad++;
+    const { budget, sliceBudgets } = scenario.truth;
+    if (packets.hopLatencySumPs[packet] > (sliceBudgets[slice] ?? budget)) latency.bad++;
   }
 }
