@@ -42,6 +42,11 @@ export interface Culprit {
   buildUpShare: number;
   buildUpBytes: number;
   flows: number;
+  /**
+   * How much smaller the queue would have been without it, 0 to 1, had all others sent as they did: an upper bound for senders that adapt. Null: the rate
+   * of the port is not configured, or its queues share it.
+   */
+  counterfactual: number | null;
 }
 
 /** A workload whose packets waited. */

@@ -114,7 +114,11 @@ export class ScoreCollector implements Contestant {
       toldNs,
       peakWaitNs: event.peakWaitNs,
       peakBytes: event.peakDepthBytes ?? undefined,
-      culprits: event.culprits.map((culprit) => ({ workload: nameOf(culprit), bytes: culprit.buildUpBytes })),
+      culprits: event.culprits.map((culprit) => ({
+        workload: nameOf(culprit),
+        bytes: culprit.buildUpBytes,
+        counterfactual: culprit.counterfactual ?? undefined,
+      })),
       victims: event.victims.map(nameOf),
       confidence: event.confidence,
     };

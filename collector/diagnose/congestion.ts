@@ -7,11 +7,20 @@
 
 import { createHash } from 'node:crypto';
 import { Edge, EDGE_WIDTH, EdgeKind } from '../edge.ts';
-import { queueKeyOf, type CongestionEvent, type EventEnd, type Owner, type QueueScope } from '../event.ts';
+import {
+  ownerKeyOf,
+  queueKeyOf,
+  type CongestionEvent,
+  type Culprit,
+  type EventEnd,
+  type Owner,
+  type QueueScope,
+} from '../event.ts';
 import { FlowWord, tunnelKindOf, TunnelKind } from '../flow-key.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
 import type { FlowKey } from '../observe/flow.ts';
 import { confidenceOf } from './confidence.ts';
+import { counterfactualShares } from './counterfactual.ts';
 import { blame, octetsOf, type BuildUp } from './culprit.ts';
 import { victimsOf } from './victim.ts';
 
@@ -245,8 +254,13 @@ export class CongestionDiagnosis {
     const loss = event.evidence.reportLossRatio ?? 0;
     const rate = this.#sources.portBytesPerNs(row);
     const window: BuildUp = { fromNodeNs: edge[Edge.buildUpNodeNs], toNodeNs: edge[Edge.peakNodeNs], portBytesPerNs: rate };
+    // Conservation: what came in is what left at line rate plus what is queued at the peak. Only a port with one queue tells.
+    const expected = rate * (window.toNodeNs - window.fromNodeNs + edge[Edge.peakWaitNs]);
+    const isKnown = expected > 0 && !this.#sources.sharesPort(row);
     const verdict = blame(log, octetsOf(log, loss, window), window, senderOf);
-    event.culprits = verdict.culprits;
+    event.culprits = isKnown
+      ? this.#withCounterfactuals(verdict.culprits, log, { ...window, toNodeNs: edge[Edge.lastNodeNs] }, loss, senderOf)
+      : verdict.culprits;
     event.victims = victimsOf(
       log,
       { fromNodeNs: window.fromNodeNs, toNodeNs: edge[Edge.lastNodeNs] },
@@ -256,9 +270,6 @@ export class CongestionDiagnosis {
       senderOf,
       (arrival) => ownersOf(arrival)[1],
     );
-    // Conservation: what came in is what left at line rate plus what is queued at the peak. Only a port with one queue tells.
-    const expected = rate * (window.toNodeNs - window.fromNodeNs + edge[Edge.peakWaitNs]);
-    const isKnown = expected > 0 && !this.#sources.sharesPort(row);
     event.evidence.reports = Math.max(event.evidence.reports, log.length);
     event.evidence.effectiveReports = verdict.effectiveReports;
     event.evidence.identifiedShare = verdict.identifiedShare;
@@ -271,6 +282,25 @@ export class CongestionDiagnosis {
       identifiedShare: verdict.identifiedShare,
       reportLossRatio: event.evidence.reportLossRatio,
     });
+  }
+
+  /** The culprits, each with what the queue would have been without it, from build-up to the newest report. */
+  #withCounterfactuals(
+    culprits: Culprit[],
+    log: ArrivalLog,
+    whole: BuildUp,
+    loss: number,
+    senderOf: (arrival: number) => Owner,
+  ): Culprit[] {
+    const groups = new Map(culprits.map((culprit, i) => [ownerKeyOf(culprit), i]));
+    const shares = counterfactualShares(
+      log,
+      octetsOf(log, loss, whole),
+      whole,
+      culprits.length,
+      (arrival) => groups.get(ownerKeyOf(senderOf(arrival))) ?? -1,
+    );
+    return culprits.map((culprit, i) => ({ ...culprit, counterfactual: shares === null ? null : shares[i] }));
   }
 
   /** Owner of one end of a flow. A subscriber's address belongs to no workload: there the end of the GTP-U tunnel does. */

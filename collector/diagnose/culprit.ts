@@ -89,6 +89,7 @@ export function blame(log: ArrivalLog, octets: Float64Array, window: BuildUp, ow
       buildUpShare: sums.total === 0 ? 0 : bytes / sums.total,
       buildUpBytes: Math.round(bytes),
       flows: flows.size,
+      counterfactual: null,
     }));
   return {
     culprits,

@@ -12,6 +12,7 @@ export function incidentOf(changes: Partial<Incident> = {}): Incident {
     buildUpShare: 0.9,
     buildUpBytes: 1e6,
     flows: 2,
+    counterfactual: 0.95,
   };
   const victim = {
     namespace: 'core5g',

@@ -12,6 +12,7 @@ const culprit = (workload: string, buildUpShare = 0.9, kind: Culprit['kind'] = '
   buildUpShare,
   buildUpBytes: 1,
   flows: 1,
+  counterfactual: null,
 });
 const victim = (budgetUse: number): Victim => ({
   namespace: 'shop',

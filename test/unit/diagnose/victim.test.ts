@@ -8,7 +8,7 @@ import { logOf, workload, type HandMadeArrival } from '../../support/arrivals.ts
 const BUDGET_NS = 1e6;
 const names = ['', 'bully', 'patient', 'lucky', 'stranger'];
 const culprits: Culprit[] = [
-  { namespace: 'shop', workload: 'bully', kind: 'workload', buildUpShare: 0.9, buildUpBytes: 1, flows: 1 },
+  { namespace: 'shop', workload: 'bully', kind: 'workload', buildUpShare: 0.9, buildUpBytes: 1, flows: 1, counterfactual: null },
 ];
 
 function victims(arrivals: HandMadeArrival[], loss = 0) {
