@@ -28,7 +28,8 @@ function sourceSettings({ telemetry, fabric }: Scenario) {
   const portRate = `${fabric.hostRate / 1e6}M`;
   const occupancy = OCCUPANCY[telemetry.occupancyUnit];
   const profile = telemetry.dialect === 'report-v0.5' ? { profile: 'sd-fabric' } : { timestampUnit: 'ns' };
-  return { ...profile, ...occupancy, portRate };
+  const { oneIn } = telemetry.sampling;
+  return { ...profile, ...occupancy, portRate, ...(oneIn > 1 ? { samplingRate: oneIn } : {}) };
 }
 
 const OCCUPANCY: Record<TelemetrySpec['occupancyUnit'], object> = {

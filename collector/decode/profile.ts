@@ -12,6 +12,8 @@ export interface SourceProfile {
   readonly latencyUnitNs: number;
   /** Octets per unit of queue occupancy; 0 when the unit is not known (depth then comes from the wait). */
   readonly occupancyUnitBytes: number;
+  /** Packets for each that is reported: the source samples one in so many. Reports of congestion and drops are past the sampler. */
+  readonly samplingRate: number;
   /** Rate of the source's ports in octets per nanosecond; 0 when it is not known. */
   readonly portBytesPerNs: number;
   /** Latency of a packet that finds the queue empty, ns; Infinity when it has to be learned. */
@@ -46,6 +48,7 @@ export const IDENTITY_PROFILE: SourceProfile = {
   timestampUnitNs: 1,
   latencyUnitNs: 1,
   occupancyUnitBytes: 0,
+  samplingRate: 1,
   portBytesPerNs: 0,
   emptyLatencyNs: Infinity,
   intDscp: 0x17,

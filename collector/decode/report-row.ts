@@ -2,12 +2,14 @@
 // Shared by the dialects so that none of them can forget a column.
 
 import { FLOW_WORDS, FlowWord } from '../flow-key.ts';
-import type { HopBatch } from '../hop.ts';
+import { ReportFlag, type HopBatch } from '../hop.ts';
 import type { DatagramOutcome } from './outcome.ts';
 import type { SourceProfile } from './profile.ts';
 
 // Bound here, because an imported binding is loaded and checked at each use.
 const KEY_WORDS = FLOW_WORDS;
+/** What is reported whether or not its turn has come to be sampled. */
+const FLAGS_PAST_SAMPLER = ReportFlag.congestedQueue | ReportFlag.dropped;
 const { ports: WORD_PORTS, protocol: WORD_PROTOCOL, tunnel: WORD_TUNNEL } = FlowWord;
 
 export interface Rows {
@@ -41,6 +43,9 @@ export function rowsOver(batch: HopBatch, outcome: DatagramOutcome): Rows {
     packetLengthBytes,
   } = reports;
 
+  /** Of the newest datagram's source. */
+  let samplingRate = 1;
+
   function appendDatagram(dialectIndex: number, profile: SourceProfile, wrapNs: number): void {
     const row = datagrams.length++;
     dialect[row] = dialectIndex;
@@ -52,6 +57,7 @@ export function rowsOver(batch: HopBatch, outcome: DatagramOutcome): Rows {
     occupancyUnitBytes[row] = profile.occupancyUnitBytes;
     portBytesPerNs[row] = profile.portBytesPerNs;
     emptyLatencyNs[row] = profile.emptyLatencyNs;
+    samplingRate = profile.samplingRate;
   }
 
   function appendReport(index: number, reportFlags: number): number {
@@ -61,7 +67,7 @@ export function rowsOver(batch: HopBatch, outcome: DatagramOutcome): Rows {
     datagram[row] = datagramRow;
     indexInDatagram[row] = index;
     flags[row] = reportFlags;
-    representedPackets[row] = 1;
+    representedPackets[row] = (reportFlags & FLAGS_PAST_SAMPLER) === 0 ? samplingRate : 1;
     vlanId[row] = 0;
     warnings[row] = 0;
     firstHop[row] = batch.length;

@@ -17,17 +17,54 @@ export function counterfactualShares(
   groupOf: (arrival: number) => number,
 ): Float64Array | null {
   if (window.portBytesPerNs <= 0) return null;
-  const order = Array.from(octets.keys())
-    .filter((i) => log.enqueueNodeNs[i] >= window.fromNodeNs && log.enqueueNodeNs[i] <= window.toNodeNs)
-    .sort((a, b) => log.enqueueNodeNs[a] - log.enqueueNodeNs[b]);
-  const times = Float64Array.from(order, (i) => log.enqueueNodeNs[i]);
-  const bytes = Float64Array.from(order, (i) => octets[i]);
-  const group = Int32Array.from(order, groupOf);
+  const { times, bytes, arrival } = spread(log, octets, window);
+  const group = Int32Array.from(arrival, groupOf);
   const whole = areaWithout(times, bytes, group, window.portBytesPerNs, NOBODY);
   if (whole <= 0) return null;
   return Float64Array.from({ length: groups }, (_, one) =>
     Math.max(0, 1 - areaWithout(times, bytes, group, window.portBytesPerNs, one) / whole),
   );
+}
+
+/** Pieces that one arrival is spread over, and all of them together. */
+const MAX_PIECES = 64;
+const MAX_ALL_PIECES = 32_768;
+const GENERATIONS = 1024;
+
+interface Pieces {
+  times: Float64Array;
+  bytes: Float64Array;
+  /** The arrival of the log that each is a piece of. */
+  arrival: number[];
+}
+
+/**
+ * The arrivals within the window, in order. One that stands for many packets (sampled, filtered, lost) did not come at once: its octets are spread
+ * evenly over the time since its flow was last seen. As one lump it would make a queue of its own.
+ */
+function spread(log: ArrivalLog, octets: Float64Array, window: BuildUp): Pieces {
+  const order = Array.from(octets.keys())
+    .filter((i) => log.enqueueNodeNs[i] >= window.fromNodeNs && log.enqueueNodeNs[i] <= window.toNodeNs)
+    .sort((a, b) => log.enqueueNodeNs[a] - log.enqueueNodeNs[b]);
+  const mostPieces = Math.max(1, Math.min(MAX_PIECES, Math.floor(MAX_ALL_PIECES / Math.max(1, order.length))));
+  const lastOfFlowNs = new Map<number, number>();
+  const pieces: { ns: number; bytes: number; arrival: number }[] = [];
+  for (const i of order) {
+    const atNs = log.enqueueNodeNs[i];
+    const flow = log.flowRow[i] * GENERATIONS + (log.flowGeneration[i] % GENERATIONS);
+    const sinceNs = atNs - (lastOfFlowNs.get(flow) ?? Math.max(window.fromNodeNs, atNs - octets[i] / window.portBytesPerNs));
+    lastOfFlowNs.set(flow, atNs);
+    const packets = Math.round(octets[i] / Math.max(1, log.lengthBytes[i]));
+    const count = Math.max(1, Math.min(mostPieces, packets));
+    for (let piece = 0; piece < count; piece++)
+      pieces.push({ ns: atNs - (sinceNs * piece) / count, bytes: octets[i] / count, arrival: i });
+  }
+  pieces.sort((a, b) => a.ns - b.ns);
+  return {
+    times: Float64Array.from(pieces, ({ ns }) => ns),
+    bytes: Float64Array.from(pieces, ({ bytes }) => bytes),
+    arrival: pieces.map(({ arrival }) => arrival),
+  };
 }
 
 /** A group that no arrival is in. */

@@ -105,6 +105,7 @@ export class ArrivalPool {
     enqueueNodeNs: number,
     waitNs: number,
     lengthBytes: number,
+    packets: number,
     flowRow: number,
     flowGeneration: number,
     tcpSequence: number,
@@ -124,7 +125,7 @@ export class ArrivalPool {
     this.#enqueueNodeNs[at] = enqueueNodeNs;
     this.#waitNs[at] = waitNs;
     this.#lengthBytes[at] = lengthBytes;
-    this.#entryWeight[at] = this.#weight[log];
+    this.#entryWeight[at] = this.#weight[log] * packets;
     this.#flowRow[at] = flowRow;
     this.#flowGeneration[at] = flowGeneration;
     this.#tcpSequence[at] = tcpSequence;

@@ -176,7 +176,16 @@ export function queueStage(
   const { keys } = queues;
   const { doubles: n, wanted } = keys;
   const { present, nodeTag, egressInterfaceId, queueId, queueOccupancy, enqueueNodeNs, report: reportOf } = batch;
-  const { flags, datagram: datagramOf, packetLengthBytes, flowRow, flowGeneration, flowParts, tcpSequence } = batch.reports;
+  const {
+    flags,
+    datagram: datagramOf,
+    packetLengthBytes,
+    representedPackets,
+    flowRow,
+    flowGeneration,
+    flowParts,
+    tcpSequence,
+  } = batch.reports;
   const { timestampWrapNs, portBytesPerNs, occupancyUnitBytes, emptyLatencyNs } = batch.datagrams;
   const edge = new Float64Array(EDGE_WIDTH);
 
@@ -285,6 +294,7 @@ export function queueStage(
       enqueueNs,
       waitNs,
       packetLengthBytes[report],
+      representedPackets[report],
       flowRow[report],
       flowGeneration[report],
       tcpSequence[report],

@@ -80,4 +80,27 @@ describe('a burst behind a steady elephant', () => {
       story.truth.victims.toSorted(),
     );
   });
+
+  it('of one packet in eight, once the source says so, it knows how much it has seen, and what the queue would have been', () => {
+    const sampled = {
+      ...story.scenario,
+      telemetry: { ...story.scenario.telemetry, sampling: { oneIn: 8, kind: 'independent' as const } },
+    };
+    const reports = fabricDatagrams(sampled, 12, 0.2e9);
+    const eventsOf = (settings: object): CongestionEvent[] =>
+      diagnose(reports, settings)
+        .flatMap((incident) => incident.events)
+        .filter(({ state }) => state === 'closed');
+    const told = eventsOf(scenarioSettings(sampled));
+    expect(told.length).toBeGreaterThan(7);
+    for (const event of told) {
+      expect(event.evidence.coverage).toBeGreaterThan(0.7);
+      expect(nameOf(event)).toBe(story.truth.culprit);
+      expect(event.culprits[0].counterfactual).toBeGreaterThan(0.95);
+    }
+    const untold = eventsOf(scenarioSettings(story.scenario));
+    const mean = (events: CongestionEvent[]): number =>
+      events.reduce((sum, { evidence }) => sum + evidence.coverage!, 0) / events.length;
+    expect(mean(untold)).toBeLessThan(mean(told));
+  });
 });
