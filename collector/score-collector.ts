@@ -10,7 +10,6 @@ import { unixNsOfIso } from './timeline.ts';
 import type { CongestionEvent, Owner } from './event.ts';
 import { OwnerMap } from './identify/owner-map.ts';
 import { InMemoryCollector } from './in-memory.ts';
-import { LATENCY_BOUNDS_NS, LATENCY_BUCKETS } from './memory/histogram.ts';
 import { scenarioSettings } from './scenario-settings.ts';
 
 const REPORT_PORT = 32_766;
@@ -129,8 +128,7 @@ export class ScoreCollector implements Contestant {
     const { names } = this.#collector.diagnosis;
     return queues.keys.usedRows().map((row) => {
       const { node, interfaceId, queue } = names.queueScope(row);
-      const counts = Array.from({ length: LATENCY_BUCKETS }, (_, bucket) => queues.latencyCount(row, bucket));
-      const at = (q: number): number => quantileOf(counts, q);
+      const at = (q: number): number => queues.latencyQuantileNs(row, q);
       return { node, interfaceId, queue, p50Ns: at(0.5), p99Ns: at(0.99), p999Ns: at(0.999) };
     });
   }
@@ -156,19 +154,4 @@ function podsOf({ workloads }: Scenario): PodLife[] {
 
 function nameOf({ kind, namespace, workload }: { kind: Owner['kind']; namespace: string; workload: string }): string {
   return kind === 'unknown' ? 'unknown' : `${namespace}/${workload}`;
-}
-
-/** As Prometheus reads a histogram: linear within a bucket. */
-function quantileOf(counts: readonly number[], q: number): number {
-  let left = counts.reduce((sum, count) => sum + count, 0) * q;
-  for (const [bucket, count] of counts.entries()) {
-    if (count < left) {
-      left -= count;
-      continue;
-    }
-    const from = bucket === 0 ? 0 : LATENCY_BOUNDS_NS[bucket - 1];
-    if (bucket === LATENCY_BOUNDS_NS.length) return from;
-    return count === 0 ? from : from + ((LATENCY_BOUNDS_NS[bucket] - from) * left) / count;
-  }
-  return 0;
 }

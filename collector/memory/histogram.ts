@@ -13,3 +13,24 @@ export function latencyBucket(ns: number): number {
   while (bucket < LATENCY_BOUNDS_NS.length && ns > LATENCY_BOUNDS_NS[bucket]) bucket++;
   return bucket;
 }
+
+const SUB_BITS = 5;
+const SUB_BUCKETS = 2 ** SUB_BITS;
+/** Latencies of 2^34 ns (17 s) and more are in the last bucket. */
+const MAX_BITS = 34;
+/** Buckets of the fine histogram: 32 an octave, so that each is 3 % wide at most (log-linear, as in HdrHistogram). */
+export const FINE_BUCKETS = (MAX_BITS - SUB_BITS + 1) * SUB_BUCKETS;
+
+/** Index of the fine bucket that holds `ns`, whole and not negative. */
+export function fineBucket(ns: number): number {
+  if (ns < SUB_BUCKETS) return ns;
+  if (ns >= 2 ** 32) return ns >= 2 ** MAX_BITS ? FINE_BUCKETS - 1 : fineBucket(Math.floor(ns / 4)) + 2 * SUB_BUCKETS;
+  const octave = 31 - Math.clz32(ns) - SUB_BITS;
+  return (octave << SUB_BITS) + (ns >>> octave);
+}
+
+/** The least value of a fine bucket, ns. */
+export function fineBoundNs(bucket: number): number {
+  const octave = Math.max(0, Math.floor(bucket / SUB_BUCKETS) - 1);
+  return (bucket - octave * SUB_BUCKETS) * 2 ** octave;
+}

@@ -11,7 +11,7 @@ import { FlowPart } from '../flow-key.ts';
 import { latencyOf, Present, ReportFlag, type HopBatch } from '../hop.ts';
 import type { Arena } from '../memory/arena.ts';
 import type { ArrivalPool } from '../memory/arrivals.ts';
-import { LATENCY_BUCKETS, latencyBucket } from '../memory/histogram.ts';
+import { FINE_BUCKETS, fineBoundNs, fineBucket, LATENCY_BUCKETS, latencyBucket } from '../memory/histogram.ts';
 import { KeyTable, rowLayout } from '../memory/key-table.ts';
 import type { Ring } from '../memory/ring.ts';
 
@@ -80,11 +80,14 @@ export class QueueTable {
   /** The same memory as the rows of `keys`. */
   readonly #n: Float64Array;
   readonly #arrivals: ArrivalPool;
+  /** By row: counts of hops by fine bucket of their latency. Pages that no queue has used take no memory. */
+  readonly fineCounts: Uint32Array;
 
   constructor(arena: Arena, capacity: number, secret: Uint32Array, arrivals: ArrivalPool) {
     this.keys = new KeyTable(arena, capacity, LAYOUT, IDLE_NS, secret);
     this.#n = this.keys.doubles;
     this.#arrivals = arrivals;
+    this.fineCounts = arena.uint32((capacity + 1) * FINE_BUCKETS);
   }
 
   reports(row: number): number {
@@ -94,6 +97,20 @@ export class QueueTable {
   /** Hops by bucket of their latency, see memory/histogram. */
   latencyCount(row: number, bucket: number): number {
     return this.#n[row * ROW_DOUBLES + LATENCY_COUNTS + bucket];
+  }
+
+  /** The latency that a share `q` of the hops do not exceed, within 2 %; NaN when there were none. */
+  latencyQuantileNs(row: number, q: number): number {
+    const counts = this.fineCounts.subarray(row * FINE_BUCKETS, (row + 1) * FINE_BUCKETS);
+    let left = q * counts.reduce((sum, count) => sum + count, 0);
+    if (left === 0) return NaN;
+    for (let bucket = 0; bucket < FINE_BUCKETS; bucket++) {
+      const [from, to] = [fineBoundNs(bucket), fineBoundNs(bucket + 1)];
+      // Whole nanoseconds: in a bucket of one, there is nothing to divide.
+      if (counts[bucket] >= left) return from + ((to - from - 1) * left) / counts[bucket];
+      left -= counts[bucket];
+    }
+    return fineBoundNs(FINE_BUCKETS - 1);
   }
 
   latencySumNs(row: number): number {
@@ -175,6 +192,7 @@ export function queueStage(
 ): () => void {
   const { keys } = queues;
   const { doubles: n, wanted } = keys;
+  const { fineCounts } = queues;
   const { present, nodeTag, egressInterfaceId, queueId, queueOccupancy, enqueueNodeNs, report: reportOf } = batch;
   const {
     flags,
@@ -210,6 +228,7 @@ export function queueStage(
     n[base + OPEN] = 0;
     n[base + REPORTS] = 0;
     n.fill(0, base + LATENCY_COUNTS, base + LATENCY_COUNTS + LATENCY_BUCKETS);
+    fineCounts.fill(0, row * FINE_BUCKETS, (row + 1) * FINE_BUCKETS);
     n[base + LATENCY_SUM_NS] = 0;
     n[base + PEAK_WAIT_NS] = 0;
     n[base + LAST_WAIT_NS] = 0;
@@ -242,6 +261,7 @@ export function queueStage(
     let waitNs = depthGivesWait ? (queueOccupancy[hop] * unit) / rate : 0;
     if (latencyNs >= 0) {
       n[base + LATENCY_COUNTS + latencyBucket(latencyNs)]++;
+      fineCounts[row * FINE_BUCKETS + fineBucket(Math.floor(latencyNs))]++;
       n[base + LATENCY_SUM_NS] += latencyNs;
       learnBase(row, Math.min(latencyNs, emptyLatencyNs[datagram]), nowNs);
       waitNs = Math.max(waitNs, latencyNs - Math.min(n[base + BASE_NS], n[base + PREVIOUS_BASE_NS]));
