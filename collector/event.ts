@@ -111,6 +111,8 @@ export interface CongestionEvent {
   dropReports: number;
   culprits: Culprit[];
   victims: Victim[];
+  /** What the first culprit's own packets waited: its own doing, and no reason for a severity. */
+  selfInflicted: Victim | null;
   /** 0 to 1: how sure it is that the first culprit is the largest. */
   confidence: number;
   evidence: Evidence;

@@ -118,7 +118,9 @@ export class ScoreCollector implements Contestant {
         bytes: culprit.buildUpBytes,
         counterfactual: culprit.counterfactual ?? undefined,
       })),
-      victims: event.victims.map(nameOf),
+      victims: (event.selfInflicted === null ? event.victims : [...event.victims, event.selfInflicted])
+        .toSorted((a, b) => b.excessWaitSumNs - a.excessWaitSumNs)
+        .map(nameOf),
       confidence: event.confidence,
     };
   }

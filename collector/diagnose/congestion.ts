@@ -180,6 +180,7 @@ export class CongestionDiagnosis {
       // The evidence could not be read this time: what was found before stands.
       event.culprits = open.event.culprits;
       event.victims = open.event.victims;
+      event.selfInflicted = open.event.selfInflicted;
       event.confidence = open.event.confidence;
       event.evidence = { ...open.event.evidence, reports: event.evidence.reports };
     }
@@ -220,6 +221,7 @@ export class CongestionDiagnosis {
       dropReports: edge[Edge.dropReports],
       culprits: [],
       victims: [],
+      selfInflicted: null,
       confidence: 0,
       evidence: {
         reports: edge[Edge.reports],
@@ -261,7 +263,7 @@ export class CongestionDiagnosis {
     event.culprits = isKnown
       ? this.#withCounterfactuals(verdict.culprits, log, { ...window, toNodeNs: edge[Edge.lastNodeNs] }, loss, senderOf)
       : verdict.culprits;
-    event.victims = victimsOf(
+    const harmed = victimsOf(
       log,
       { fromNodeNs: window.fromNodeNs, toNodeNs: edge[Edge.lastNodeNs] },
       loss,
@@ -270,6 +272,8 @@ export class CongestionDiagnosis {
       senderOf,
       (arrival) => ownersOf(arrival)[1],
     );
+    event.victims = harmed.victims;
+    event.selfInflicted = harmed.selfInflicted;
     event.evidence.reports = Math.max(event.evidence.reports, log.length);
     event.evidence.effectiveReports = verdict.effectiveReports;
     event.evidence.identifiedShare = verdict.identifiedShare;

@@ -1,5 +1,5 @@
 // Who suffered: workloads whose packets waited in the queue for longer than harms, over the whole event.
-// Rule: the workload that leads the build-up is not its victim, its own wait is its own doing; every other one may be both.
+// Rule: the workload that leads the build-up is not its victim: its own wait is its own doing, and told apart. Every other one may be both.
 
 import { ownerKeyOf, type Culprit, type Owner, type Victim } from '../event.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
@@ -18,6 +18,13 @@ interface Harm {
   towards: Map<string, number>;
 }
 
+/** Who was harmed, and what the leading culprit did to itself. */
+export interface Harmed {
+  /** Worst first. */
+  victims: Victim[];
+  selfInflicted: Victim | null;
+}
+
 /** Victims among the senders in `log` from the build-up to the newest report of the event, worst first. `budgetNs` is what the fabric may cost a packet. */
 export function victimsOf(
   log: ArrivalLog,
@@ -27,7 +34,7 @@ export function victimsOf(
   culprits: readonly Culprit[],
   ownerOf: (arrival: number) => Owner,
   receiverOf: (arrival: number) => Owner,
-): Victim[] {
+): Harmed {
   const harmNs = Math.max(MIN_HARM_NS, budgetNs * 0.05);
   const inverse = 1 / (1 - Math.min(lossRatio, 0.95));
   const leader = culprits[0] === undefined ? undefined : ownerKeyOf(culprits[0]);
@@ -36,7 +43,7 @@ export function victimsOf(
     if (log.enqueueNodeNs[i] < window.fromNodeNs || log.enqueueNodeNs[i] > window.toNodeNs) continue;
     const owner = ownerOf(i);
     const key = ownerKeyOf(owner);
-    if (owner.kind === 'unknown' || key === leader) continue;
+    if (owner.kind === 'unknown') continue;
     const harm = harms.get(key) ?? { owner, waits: [], packets: 0, delayed: 0, sumNs: 0, towards: new Map<string, number>() };
     harms.set(key, harm);
     const packets = log.weight[i] * inverse;
@@ -49,11 +56,15 @@ export function victimsOf(
     const towards = `${receiver.namespace}/${receiver.workload}`;
     harm.towards.set(towards, (harm.towards.get(towards) ?? 0) + packets);
   }
-  return [...harms.values()]
-    .filter((h) => h.delayed >= MIN_PACKETS || (h.waits.length >= 2 && h.delayed >= h.packets * MIN_SHARE))
+  const isHarmed = (h: Harm): boolean => h.delayed >= MIN_PACKETS || (h.waits.length >= 2 && h.delayed >= h.packets * MIN_SHARE);
+  const own = leader === undefined ? undefined : harms.get(leader);
+  if (leader !== undefined) harms.delete(leader);
+  const victims = [...harms.values()]
+    .filter(isHarmed)
     .sort((a, b) => b.sumNs - a.sumNs)
     .slice(0, MAX_VICTIMS)
     .map((h) => victimOf(h, budgetNs));
+  return { victims, selfInflicted: own !== undefined && isHarmed(own) ? victimOf(own, budgetNs) : null };
 }
 
 function victimOf(harm: Harm, budgetNs: number): Victim {

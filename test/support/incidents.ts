@@ -41,6 +41,7 @@ export function incidentOf(changes: Partial<Incident> = {}): Incident {
     dropReports: 0,
     culprits: [culprit],
     victims: [victim],
+    selfInflicted: null,
     confidence: 0.95,
     evidence,
   };

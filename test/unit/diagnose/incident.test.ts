@@ -45,6 +45,7 @@ function event(changes: Partial<CongestionEvent> = {}): CongestionEvent {
     dropReports: 0,
     culprits: [culprit('alpha')],
     victims: [],
+    selfInflicted: null,
     confidence: 0.9,
     evidence: { reports: 1, effectiveReports: 1, reportLossRatio: 0, coverage: 1, identifiedShare: 1 },
     ...changes,

@@ -11,11 +11,12 @@ const culprits: Culprit[] = [
   { namespace: 'shop', workload: 'bully', kind: 'workload', buildUpShare: 0.9, buildUpBytes: 1, flows: 1, counterfactual: null },
 ];
 
-function victims(arrivals: HandMadeArrival[], loss = 0) {
+function harmed(arrivals: HandMadeArrival[], loss = 0) {
   const log = logOf(arrivals);
   const ownerOf = (i: number) => (log.flowRow[i] === 4 ? workload('x', 'unknown') : workload(names[log.flowRow[i]]));
   return victimsOf(log, { fromNodeNs: 0, toNodeNs: 1e9 }, loss, BUDGET_NS, culprits, ownerOf, () => workload('db'));
 }
+const victims = (arrivals: HandMadeArrival[], loss = 0) => harmed(arrivals, loss).victims;
 const packets = (flow: number, count: number, waitNs: number): HandMadeArrival[] =>
   Array.from({ length: count }, (_, i) => ({ atNs: i * 1000, flow, waitNs }));
 
@@ -40,4 +41,10 @@ it('what lies before the build-up or behind the event does not count, and lost r
   expect(victims(packets(2, 20, 600_000).map((a) => ({ ...a, atNs: -1 })))).toEqual([]);
   expect(victims(packets(2, 20, 600_000).map((a) => ({ ...a, atNs: 2e9 })))).toEqual([]);
   expect(victims(packets(2, 10, 600_000), 0.5)[0].delayedPackets).toBe(20);
+});
+
+it('what the leading culprit did to itself is told apart, when it is worth telling', () => {
+  expect(harmed(packets(1, 100, 900_000)).selfInflicted).toMatchObject({ workload: 'bully', delayedPackets: 100 });
+  expect(harmed(packets(1, 100, 20_000)).selfInflicted).toBeNull();
+  expect(harmed(packets(2, 100, 900_000)).selfInflicted).toBeNull();
 });
