@@ -25,9 +25,13 @@ it('is little for one report of a port whose traffic is not known, and a coin fo
 });
 
 it('at half of the reports lost a clear culprit is still named, and less surely', () => {
-  const half = confidenceOf({ ...SURE, reportedRatio: 0.5, reportLossRatio: 0.5 });
-  expect(half).toBeGreaterThan(0.6);
-  expect(half).toBeLessThan(confidenceOf(SURE));
+  const half = (doubt: Doubt): number => confidenceOf({ ...doubt, reportedRatio: 0.5, reportLossRatio: 0.5 });
+  expect(half(SURE)).toBeGreaterThan(0.95);
+  // Where nobody can tell how much was seen, lost reports need not be lost at random.
+  expect(half({ ...SURE, coverage: null })).toBeGreaterThan(0.6);
+  expect(half({ ...SURE, coverage: null })).toBeLessThan(0.8);
+  const close = { ...SURE, shares: [0.5, 0.4, 0.1], effectiveReports: 60 };
+  expect(half(close)).toBeLessThan(confidenceOf(close));
 });
 
 describe('never rises', () => {
@@ -41,7 +45,7 @@ describe('never rises', () => {
   });
   const worse: [string, (d: Doubt) => Doubt][] = [
     ['with report loss', (d) => ({ ...d, reportLossRatio: Math.min(1, (d.reportLossRatio ?? 0) + 0.2) })],
-    ['with less coverage', (d) => ({ ...d, coverage: (d.coverage ?? 1) * 0.7 })],
+    ['with less coverage', (d) => ({ ...d, coverage: d.coverage === null ? null : d.coverage * 0.7 })],
     ['with less identity', (d) => ({ ...d, identifiedShare: d.identifiedShare * 0.7 })],
     ['with fewer packets reported', (d) => ({ ...d, reportedRatio: (d.reportedRatio ?? 0) * 0.7 })],
   ];
