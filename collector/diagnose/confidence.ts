@@ -22,8 +22,9 @@ const UNKNOWN_LOSS = 0.2;
 /**
  * P(first is first) by a normal approximation of the difference of two multinomial shares with finite-population correction (as far as it is known how
  * much of the population was reported), times the coverage factor clamp((coverage - 0.3) / 0.5) and the identified share. Lost reports need not be lost
- * at random, because congestion drops postcards too: coverage shows that. Where it is not known, half of the loss is taken off. On the scenarios with a
- * fifth of the reports lost, this is calibrated to 0.03 wherever the culprit was in the queue at all; half of the loss taken off always was 0.1 too low.
+ * at random, because congestion drops postcards too: coverage shows that. Where it is not known, half of the loss is taken off. With a fifth of the
+ * reports lost (`npm run score`, seeds 1 and 2), confidence is then off by 0.03 in the mean of the scenarios whose ports have one queue and whose senders
+ * are all watched; half of the loss taken off always made that 0.1.
  */
 export function confidenceOf(doubt: Doubt): number {
   const { shares, effectiveReports: n } = doubt;

@@ -6,12 +6,15 @@ import type { GroundTruth } from '../truth/ground-truth.ts';
 import type { QueueEvent } from '../truth/queue-event.ts';
 import { PS_PER_NS } from '../units.ts';
 import type { ClosedLoop } from '../truth/closed-loop.ts';
+import { isSameScope, kendallTau, peakError, relativeError, total } from './compare.ts';
 import { flowName, type Findings, type FoundEvent } from './contestant.ts';
 import { matchEvents } from './match.ts';
 import { newTally, type Tally } from './tally.ts';
 
 /** Fewer packets above the threshold are too few to demand that they be seen, or to hold against whoever saw them. */
 const MIN_PACKETS = 16;
+/** Nearer to the threshold than this share of it is a matter of rounding: neither demanded nor held against anybody. */
+const MARGIN = 0.05;
 const MIN_HARMED = 8;
 /** Queues with fewer packets have no percentiles to speak of. */
 const MIN_LATENCIES = 1000;
@@ -84,8 +87,11 @@ export class Judge {
         (one.queue === undefined || truth.queue === one.queue),
       (truth) => Math.max(merge / PS_PER_NS, EDGE_TOLERANCE * (truth.endNs - truth.startNs)),
     );
-    const isSmall = ({ event }: Truth): boolean => event.packets < MIN_PACKETS && event.kind !== 'starvation';
-    const forgiven = matches.filter(({ truth }) => isSmall(this.#truths[truth])).length;
+    const isSmall = ({ event }: Truth): boolean =>
+      event.kind !== 'starvation' && (event.packets < MIN_PACKETS || event.peakBytes < this.#marginOf(event.port));
+    const matched = new Set(matches.map((match) => match.found));
+    const nearly = found.filter((one, i) => !matched.has(i) && this.#isNearMiss(one)).length;
+    const forgiven = matches.filter(({ truth }) => isSmall(this.#truths[truth])).length + nearly;
     tally.queue.truths = this.#truths.filter((truth) => !isSmall(truth)).length;
     tally.queue.found = found.length - forgiven;
     for (const { truth, found: index, iou } of matches) {
@@ -95,6 +101,25 @@ export class Judge {
       tally.queue.pieces += Math.max(1, pieces[truth]);
       this.#judgeMatch(tally, true_, found[index], iou);
     }
+  }
+
+  /** Octets in a queue of this port from which it is beyond doubt that it is congested. */
+  #marginOf(port: number): number {
+    return ((1 + MARGIN) * this.#scenario.truth.high) / this.#simulator.topology.psPerByte[port];
+  }
+
+  /** The queue nearly was congested then, and no more than that was found. */
+  #isNearMiss(found: FoundEvent): boolean {
+    const { topology } = this.#simulator;
+    const { high, merge } = this.#scenario.truth;
+    if (found.peakWaitNs !== undefined && found.peakWaitNs * PS_PER_NS > (1 + MARGIN) * high) return false;
+    return this.#truth.queues.nearMisses.some(
+      ({ port, atPs }) =>
+        topology.nodes[topology.nodeOfPort[port]].name === found.node &&
+        topology.interfaceOf(port) === found.interfaceId &&
+        atPs + merge >= found.startNs * PS_PER_NS &&
+        atPs - merge <= found.endNs * PS_PER_NS,
+    );
   }
 
   #judgeMatch(tally: Tally, truth: Truth, found: FoundEvent, iou: number): void {
@@ -115,8 +140,8 @@ export class Judge {
   }
 
   #judgeCulprits(tally: Tally, event: QueueEvent, found: FoundEvent): void {
-    const { workloads, truth: asked } = this.#scenario;
-    const nameOf = (owner: number): string => (workloads[owner].untold ? 'unknown' : workloads[owner].name);
+    const { truth: asked } = this.#scenario;
+    const nameOf = (owner: number): string => this.#nameOf(owner);
     const trueBytes = new Map<string, number>();
     for (const { of, bytes } of event.inBuildUp) trueBytes.set(nameOf(of), (trueBytes.get(nameOf(of)) ?? 0) + bytes);
     const trueTotal = total(trueBytes.values());
@@ -133,7 +158,8 @@ export class Judge {
       tally.cause.of++;
       if (first?.workload === asked.cause) tally.cause.hits++;
     }
-    if (first !== undefined) tally.confidence.push([found.confidence, isRight ? 1 : 0]);
+    // To say "unknown" is no accusation.
+    if (first !== undefined && first.workload !== 'unknown') tally.confidence.push([found.confidence, isRight ? 1 : 0]);
     let common = 0;
     let shared = 0;
     let unknown = 0;
@@ -153,6 +179,12 @@ export class Judge {
     this.#judgeCounterfactual(tally, event, found);
   }
 
+  /** What the workload can be called at best: of one that nobody is told about, "unknown". */
+  #nameOf(owner: number): string {
+    const { name, untold } = this.#scenario.workloads[owner];
+    return untold ? 'unknown' : name;
+  }
+
   #judgeFlows(tally: Tally, event: QueueEvent, { flows: named }: FoundEvent): void {
     if (named === undefined) return;
     const { flows } = this.#simulator;
@@ -163,7 +195,7 @@ export class Judge {
   }
 
   #judgeCounterfactual(tally: Tally, event: QueueEvent, found: FoundEvent): void {
-    const { workloads } = this.#scenario;
+    const nameOf = (owner: number): string => this.#nameOf(owner);
     const [trueFirst] = [...event.counterfactual].sort((a, b) => b.share - a.share);
     const said = new Map(
       found.culprits.flatMap(({ workload, counterfactual }) =>
@@ -174,10 +206,10 @@ export class Judge {
     const [saidFirst] = [...said].sort((a, b) => b[1] - a[1]);
     const best = trueFirst.share;
     // Workloads without any of which the queue would not have been are equally right.
-    const equals = event.counterfactual.filter(({ share }) => best - share < 0.01).map(({ owner }) => workloads[owner].name);
+    const equals = event.counterfactual.filter(({ share }) => best - share < 0.01).map(({ owner }) => nameOf(owner));
     if (saidFirst !== undefined && equals.includes(saidFirst[0])) tally.counterfactualTop1.hits++;
     for (const { owner, share } of event.counterfactual) {
-      const estimate = said.get(workloads[owner].name);
+      const estimate = said.get(nameOf(owner));
       if (estimate === undefined) continue;
       tally.counterfactualError.push(Math.abs(estimate - share));
       const closed = this.#closedLoop?.shareOf(event, owner);
@@ -186,8 +218,7 @@ export class Judge {
   }
 
   #judgeVictims(tally: Tally, event: QueueEvent, found: FoundEvent): void {
-    const { workloads } = this.#scenario;
-    const nameOf = (owner: number): string => (workloads[owner].untold ? 'unknown' : workloads[owner].name);
+    const nameOf = (owner: number): string => this.#nameOf(owner);
     const harmed = event.victims.filter(({ harmedPackets }) => harmedPackets >= MIN_HARMED).map(({ owner }) => nameOf(owner));
     const any = new Set(event.victims.map(({ owner }) => nameOf(owner)));
     tally.victimRecall.of += harmed.length;
@@ -251,49 +282,4 @@ export class Judge {
       if (severity >= SEVERE && !isJustified(node, interfaceId)) tally.falseSevereIncidents++;
     }
   }
-}
-
-/** A truth that names no interface, slice and so on is about any. */
-function isSameScope(truth: InjectedEvent, found: FoundEvent): boolean {
-  return (
-    (truth.node === undefined || truth.node === found.node) &&
-    (truth.interface === undefined || truth.interface === found.interfaceId) &&
-    (truth.queue === undefined || truth.queue === found.queue) &&
-    (truth.slice === undefined || truth.slice === found.slice) &&
-    (truth.prefix === undefined || truth.prefix === found.prefix) &&
-    (truth.workload === undefined || truth.workload === found.workload)
-  );
-}
-
-function peakError(event: QueueEvent, found: FoundEvent): number | undefined {
-  if (found.peakBytes !== undefined && event.kind !== 'starvation')
-    return Math.abs(found.peakBytes - event.peakBytes) / event.peakBytes;
-  const peakWaitNs = event.peakWaitPs / PS_PER_NS;
-  return found.peakWaitNs === undefined ? undefined : Math.abs(found.peakWaitNs - peakWaitNs) / peakWaitNs;
-}
-
-/** Nothing said is as wrong as saying zero. */
-function relativeError(said: number | undefined, truth: number): number {
-  return Math.abs((said ?? 0) - truth) / Math.max(1, truth);
-}
-
-function total(values: Iterable<number>): number {
-  let sum = 0;
-  for (const value of values) sum += value;
-  return sum;
-}
-
-/** Rank correlation of what both lists have (Kendall, 1938); undefined when that is fewer than two. */
-function kendallTau(truth: readonly string[], said: readonly string[]): number | undefined {
-  const common = truth.filter((name) => said.includes(name));
-  if (common.length < 2) return undefined;
-  let agreement = 0;
-  let pairs = 0;
-  for (let i = 0; i < common.length; i++) {
-    for (let j = i + 1; j < common.length; j++) {
-      pairs++;
-      agreement += said.indexOf(common[i]) < said.indexOf(common[j]) ? 1 : -1;
-    }
-  }
-  return agreement / pairs;
 }

@@ -9,6 +9,8 @@ import type { ByteShare, QueueEvent, QueueEventKind, TrueVictim } from './queue-
 
 const MICROBURST_PS = 1e9;
 const SUSTAINED_PS = 100e9;
+/** Of the threshold: a packet on the wire, or how a depth is rounded, is as much. */
+const NEAR = 0.95;
 /** Workloads whose absence is tried. */
 const CANDIDATES = 4;
 const TRACE_POINTS = 300;
@@ -29,8 +31,16 @@ interface Open {
   dropped: Map<number, number>;
 }
 
+/** A queue came so near to being congested that it is a matter of rounding. */
+export interface NearMiss {
+  port: number;
+  cls: number;
+  atPs: number;
+}
+
 export class QueueTruth implements FabricObserver {
   readonly events: QueueEvent[] = [];
+  readonly nearMisses: NearMiss[] = [];
   readonly #simulator: Simulator;
   readonly #logs: (PortLog | undefined)[] = [];
   /** By packet: its row in the log of its port. */
@@ -38,6 +48,7 @@ export class QueueTruth implements FabricObserver {
   /** By queue (port and class). */
   readonly #open: (Open | undefined)[] = [];
   readonly #aboveFloorSincePs: Float64Array;
+  readonly #lastNearMiss: NearMiss[] = [];
   readonly #classes: number;
   /** By class: how the classes delay it. See ReplayedQueue. */
   readonly #ranks: Uint8Array[];
@@ -68,7 +79,7 @@ export class QueueTruth implements FabricObserver {
     const isHigh = depth >= this.#bytesOf(port, scenario.truth.high);
     if (open === undefined || !open.isOpen) {
       if (isHigh) this.#begin(port, cls, nowPs, this.#aboveFloorSincePs[q], true);
-      else return;
+      else return this.#noteNearMiss(port, cls, depth);
     }
     const now = this.#open[q]!;
     if (isHigh) now.isDeep = true;
@@ -124,6 +135,16 @@ export class QueueTruth implements FabricObserver {
       this.#open[q] = undefined;
     });
     this.events.sort((a, b) => a.startPs - b.startPs || a.port - b.port || a.cls - b.cls);
+  }
+
+  /** Once for each time that the queue comes so near. */
+  #noteNearMiss(port: number, cls: number, depth: number): void {
+    const { nowPs, scenario } = this.#simulator;
+    if (depth < NEAR * this.#bytesOf(port, scenario.truth.high)) return;
+    const q = port * this.#classes + cls;
+    const last = this.#lastNearMiss[q] as NearMiss | undefined;
+    if (last !== undefined && nowPs - last.atPs < scenario.truth.merge) last.atPs = nowPs;
+    else this.nearMisses.push((this.#lastNearMiss[q] = { port, cls, atPs: nowPs }));
   }
 
   #bytesOf(port: number, waitPs: number): number {
