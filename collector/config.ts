@@ -4,7 +4,19 @@
 import { readFileSync } from 'node:fs';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
-import { address, cidr, ConfigError, duration, formOf, httpUrl, isAddress, plainOf, port, problemsOf } from './config-form.ts';
+import {
+  address,
+  bitRate,
+  cidr,
+  ConfigError,
+  duration,
+  formOf,
+  httpUrl,
+  isAddress,
+  plainOf,
+  port,
+  problemsOf,
+} from './config-form.ts';
 import { IDENTITY_PROFILE, type SourceProfile } from './decode/profile.ts';
 import { ProfileBook, profileShape, settingsProblems, sourceProfileOf, type ProfileSettings } from './profile-file.ts';
 
@@ -69,7 +81,10 @@ const schema = z.strictObject({
             .record(z.string().regex(/^\d+$/), z.string().min(1))
             .refine((names) => areDistinct(Object.values(names)), 'must not use one name twice')
             .default({}),
+          /** By interface, where it is not the rate of the source. */
+          portRates: z.record(z.string().regex(/^\d+$/), bitRate).default({}),
         })
+        .refine((node) => node.id !== undefined || Object.keys(node.portRates).length === 0, 'must have an id for its portRates')
         .refine((node) => node.id !== undefined || node.address !== undefined, 'must have an id, an address, or both'),
     )
     .refine((nodes) => areDistinct(nodes.flatMap((node) => node.id ?? [])), 'must not list one id twice')

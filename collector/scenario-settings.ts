@@ -6,14 +6,18 @@ import type { Scenario, TelemetrySpec } from '../p4-int/fabric/scenario.ts';
 
 /** Settings as in the configuration file. Reports come from loopback, or from the addresses of a capture. */
 export function scenarioSettings(scenario: Scenario) {
-  const { nodes, switches } = new Topology(scenario.fabric);
+  const { nodes, switches, bitsPerSecond } = new Topology(scenario.fabric);
   return {
     ingest: {
       address: '127.0.0.1',
       port: 0,
       sources: [{ addresses: ['127.0.0.0/8', '10.0.0.0/8'], ...sourceSettings(scenario) }],
     },
-    nodes: nodes.slice(0, switches).map(({ nodeId, name }) => ({ id: nodeId, name })),
+    nodes: nodes.slice(0, switches).map(({ nodeId, name, firstPort, ports }) => ({
+      id: nodeId,
+      name,
+      portRates: otherRates(bitsPerSecond.subarray(firstPort, firstPort + ports), scenario.fabric.hostRate),
+    })),
     inventory: scenario.workloads
       .filter(({ untold }) => !untold)
       .flatMap(({ name, pods }) => {
@@ -24,8 +28,18 @@ export function scenarioSettings(scenario: Scenario) {
   };
 }
 
+/** By interface, the rates that are not the usual one. */
+function otherRates(bitsPerSecond: Float64Array, usual: number): Record<string, string> {
+  const rates = [...bitsPerSecond].map((rate, i) => [String(i + 1), rate] as const);
+  return Object.fromEntries(rates.filter(([, rate]) => rate !== usual).map(([port, rate]) => [port, rateText(rate)]));
+}
+
+function rateText(bitsPerSecond: number): string {
+  return `${bitsPerSecond / 1e6}M`;
+}
+
 function sourceSettings({ telemetry, fabric }: Scenario) {
-  const portRate = `${fabric.hostRate / 1e6}M`;
+  const portRate = rateText(fabric.hostRate);
   const occupancy = OCCUPANCY[telemetry.occupancyUnit];
   const profile = telemetry.dialect === 'report-v0.5' ? { profile: 'sd-fabric' } : { timestampUnit: 'ns' };
   const { oneIn } = telemetry.sampling;

@@ -13,7 +13,7 @@ import { NodeTable } from './observe/clock.ts';
 import { ExporterTable } from './observe/exporter.ts';
 import { FlowTable } from './observe/flow.ts';
 import { LinkTable } from './observe/link.ts';
-import { QueueTable, type QueueThresholds } from './observe/queue.ts';
+import { QueueTable, type QueueSettings } from './observe/queue.ts';
 import { SequenceTable } from './observe/sequence.ts';
 
 /** Bounds of every table. What does not fit is counted and lands in the "others" row. */
@@ -39,8 +39,8 @@ const SECRET_WORDS = 22;
 /** A queue that stays above its floor without reports for so long is not filling. */
 const LOOSE_LOG_NS = 10e6;
 
-/** Thresholds of the queue machine from the configuration; the build-up may have begun ten opening waits before the opening. */
-export function thresholdsOf(config: Config): QueueThresholds {
+/** Settings of the queue machine from the configuration; the build-up may have begun ten opening waits before the opening. */
+export function queueSettingsOf(config: Config): QueueSettings {
   const { openWait, closeWait, timeoutAfter } = config.congestion;
   return {
     openWaitNs: openWait,
@@ -48,6 +48,11 @@ export function thresholdsOf(config: Config): QueueThresholds {
     floorWaitNs: openWait / 10,
     maxBuildUpNs: openWait * 10,
     timeoutAfterNs: timeoutAfter,
+    portRates: new Map(
+      config.nodes.flatMap(({ id, portRates }) =>
+        id === undefined ? [] : [[id, new Map(Object.entries(portRates).map(([port, rate]) => [Number(port), rate]))]],
+      ),
+    ),
   };
 }
 
@@ -78,7 +83,7 @@ export class HashSecret {
 /** What the hot thread needs to build the same tables over the same memory. */
 export interface SharedMemory {
   readonly capacity: Capacity;
-  readonly thresholds: QueueThresholds;
+  readonly thresholds: QueueSettings;
   readonly secret: Uint32Array;
   readonly buffer: SharedArrayBuffer;
 }
@@ -111,7 +116,7 @@ export class SharedState {
   }
 
   /** New tables over new memory of the right size, all zero. */
-  static allocate(capacity: Capacity, thresholds: QueueThresholds, secret: HashSecret): SharedState {
+  static allocate(capacity: Capacity, thresholds: QueueSettings, secret: HashSecret): SharedState {
     const parts = { capacity, thresholds, secret: secret.words };
     const buffer = new SharedArrayBuffer(measure((arena) => void cut(arena, parts)));
     return new SharedState({ ...parts, buffer });

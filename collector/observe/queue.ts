@@ -20,8 +20,8 @@ const { egressInterfaceId: HAS_EGRESS_INTERFACE_ID, queueId: HAS_QUEUE_ID, queue
 const { dropped: FLAG_DROPPED } = ReportFlag;
 const { tcpSequence: PART_TCP_SEQUENCE } = FlowPart;
 
-/** Thresholds on the wait in the queue, nanoseconds. */
-export interface QueueThresholds {
+/** Thresholds on the wait in the queue, nanoseconds, and what is known of ports. */
+export interface QueueSettings {
   openWaitNs: number;
   closeWaitNs: number;
   /** Below it the queue counts as empty: what came before cannot be part of a build-up. */
@@ -30,6 +30,8 @@ export interface QueueThresholds {
   maxBuildUpNs: number;
   /** After so long without a report, collector time, an open event is given up. */
   timeoutAfterNs: number;
+  /** Rates of ports in octets per ns, by node id and interface, where they are not those of their source. */
+  portRates: ReadonlyMap<number, ReadonlyMap<number, number>>;
 }
 
 /** Ages of an open event at which the calm thread hears of it again: no longer micro, worth an early word, sustained. */
@@ -42,7 +44,7 @@ const BASE_WINDOW_NS = 24 * 3600e9;
 /** Node tag, egress interface, queue. */
 const KEY_WORDS = 3;
 const HOT_FIELDS = 12;
-const EVENT_FIELDS = 11;
+const EVENT_FIELDS = 12;
 const LAYOUT = rowLayout(KEY_WORDS, HOT_FIELDS + LATENCY_BUCKETS + EVENT_FIELDS);
 const { rowDoubles: ROW_DOUBLES } = LAYOUT;
 /** Fields of a row: what every hop touches first, so that it lies in two cache lines; then the histogram; then the open event. */
@@ -65,6 +67,7 @@ const [
   DROP_REPORTS,
   OPEN_COUNT,
   PORT_BYTES_PER_NS,
+  OWN_BYTES_PER_NS,
   OPENED_NODE_NS,
   BUILD_UP_NODE_NS,
   EVENT_PEAK_NODE_NS,
@@ -186,14 +189,15 @@ export class QueueTable {
 export function queueStage(
   queues: QueueTable,
   batch: HopBatch,
-  thresholds: QueueThresholds,
+  thresholds: QueueSettings,
   arrivals: ArrivalPool,
   edges: Ring,
 ): () => void {
   const { keys } = queues;
   const { doubles: n, wanted } = keys;
   const { fineCounts } = queues;
-  const { present, nodeTag, egressInterfaceId, queueId, queueOccupancy, enqueueNodeNs, report: reportOf } = batch;
+  const { portRates } = thresholds;
+  const { present, nodeId, nodeTag, egressInterfaceId, queueId, queueOccupancy, enqueueNodeNs, report: reportOf } = batch;
   const {
     flags,
     datagram: datagramOf,
@@ -216,14 +220,15 @@ export function queueStage(
       wanted[1] = egressInterfaceId[hop];
       wanted[2] = (carried & HAS_QUEUE_ID) !== 0 ? queueId[hop] : 0;
       const row = keys.rowOfWanted(nowNs);
-      if (keys.isNew) begin(row);
+      if (keys.isNew) begin(row, hop);
       observeHop(hop, row, nowNs);
     }
   }
 
   /** A row for a new queue, or one that belonged to another before. Counts of events go on, so that no two have one number. */
-  function begin(row: number): void {
+  function begin(row: number, hop: number): void {
     const base = row * ROW_DOUBLES;
+    n[base + OWN_BYTES_PER_NS] = portRates.get(nodeId[hop])?.get(egressInterfaceId[hop]) ?? 0;
     arrivals.forget(row);
     n[base + OPEN] = 0;
     n[base + REPORTS] = 0;
@@ -253,7 +258,8 @@ export function queueStage(
     }
     const datagram = datagramOf[report];
     const latencyNs = latencyOf(batch, hop, timestampWrapNs[datagram]);
-    const rate = portBytesPerNs[datagram];
+    const own = n[base + OWN_BYTES_PER_NS];
+    const rate = own > 0 ? own : portBytesPerNs[datagram];
     const unit = occupancyUnitBytes[datagram];
     const depthKnown = unit > 0 && (present[hop] & HAS_QUEUE_OCCUPANCY) !== 0;
     const depthGivesWait = depthKnown && rate > 0;

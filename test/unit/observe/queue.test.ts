@@ -9,7 +9,14 @@ import { Ring } from '../../../collector/memory/ring.ts';
 import { queueStage, QueueTable } from '../../../collector/observe/queue.ts';
 import { fill, FIXED_SECRET, smallBatch, type HandMadeHop } from '../../support/hops.ts';
 
-const THRESHOLDS = { openWaitNs: 50_000, closeWaitNs: 25_000, floorWaitNs: 5_000, maxBuildUpNs: 500_000, timeoutAfterNs: 60e9 };
+const THRESHOLDS = {
+  openWaitNs: 50_000,
+  closeWaitNs: 25_000,
+  floorWaitNs: 5_000,
+  maxBuildUpNs: 500_000,
+  timeoutAfterNs: 60e9,
+  portRates: new Map([[7, new Map([[11, 5]])]]),
+};
 const BASE_NS = 1_000;
 
 function build(arena: Arena) {
@@ -210,4 +217,12 @@ it('queues beyond the bound share row 0, which opens nothing', () => {
   edges();
   observe({ atNs: 20_000, waitNs: 90_000, egressInterfaceId: 139 });
   expect(kinds()).toEqual([]);
+});
+
+it('the depth of a port with a rate of its own becomes a wait at that rate', () => {
+  const full = { atNs: 10_000, waitNs: 0, queueOccupancy: 100_000, occupancyUnitBytes: 1, portBytesPerNs: 1.25 };
+  observe({ ...full, egressInterfaceId: 11 });
+  expect(kinds()).toEqual([]);
+  observe({ ...full, egressInterfaceId: 3 });
+  expect(kinds()).toEqual([EdgeKind.opened]);
 });
