@@ -44,7 +44,7 @@ export interface Culprit {
   flows: number;
   /**
    * How much smaller the queue would have been without it, 0 to 1, had all others sent as they did: an upper bound for senders that adapt. Null: the rate
-   * of the port is not configured, or its queues share it.
+   * of the port is not configured.
    */
   counterfactual: number | null;
 }

@@ -260,9 +260,10 @@ export class CongestionDiagnosis {
     const expected = rate * (window.toNodeNs - window.fromNodeNs + edge[Edge.peakWaitNs]);
     const isKnown = expected > 0 && !this.#sources.sharesPort(row);
     const verdict = blame(log, octetsOf(log, loss, window), window, senderOf);
-    event.culprits = isKnown
-      ? this.#withCounterfactuals(verdict.culprits, log, { ...window, toNodeNs: edge[Edge.lastNodeNs] }, loss, senderOf)
-      : verdict.culprits;
+    // A queue that shares its port drains as it was seen to.
+    const drain = isKnown ? rate : Math.min(rate, drainOf(log, window.fromNodeNs, edge[Edge.lastNodeNs], loss));
+    const whole = { fromNodeNs: window.fromNodeNs, toNodeNs: edge[Edge.lastNodeNs], portBytesPerNs: drain };
+    event.culprits = this.#withCounterfactuals(verdict.culprits, log, whole, loss, senderOf);
     const harmed = victimsOf(
       log,
       { fromNodeNs: window.fromNodeNs, toNodeNs: edge[Edge.lastNodeNs] },
@@ -284,6 +285,7 @@ export class CongestionDiagnosis {
       reportedRatio: isKnown ? Math.min(1, verdict.reportedBytes / expected) : null,
       coverage: event.evidence.coverage,
       identifiedShare: verdict.identifiedShare,
+      explainedShare: explainedShareOf(edge, rate),
       reportLossRatio: event.evidence.reportLossRatio,
     });
   }
@@ -334,6 +336,27 @@ export class CongestionDiagnosis {
     open.event = event;
     this.#watch(event, nowNs);
   }
+}
+
+/** Octets per ns that left the queue between these times, by the arrivals and their waits; 0 when there were none. */
+function drainOf(log: ArrivalLog, fromNodeNs: number, toNodeNs: number, lossRatio: number): number {
+  let bytes = 0;
+  let firstNs = Infinity;
+  let lastNs = -Infinity;
+  for (let i = 0; i < log.length; i++) {
+    if (log.enqueueNodeNs[i] < fromNodeNs || log.enqueueNodeNs[i] > toNodeNs) continue;
+    bytes += log.lengthBytes[i] * log.weight[i];
+    firstNs = Math.min(firstNs, log.enqueueNodeNs[i]);
+    lastNs = Math.max(lastNs, log.enqueueNodeNs[i] + log.waitNs[i]);
+  }
+  return lastNs > firstNs ? bytes / (1 - Math.min(lossRatio, 0.95)) / (lastNs - firstNs) : 0;
+}
+
+/** What part of the longest wait the octets in the queue explain; all of it where depth or rate is not known. */
+function explainedShareOf(edge: Float64Array, bytesPerNs: number): number {
+  const depth = edge[Edge.peakDepthBytes];
+  const atLineRate = bytesPerNs * edge[Edge.peakWaitNs];
+  return depth > 0 && atLineRate > 0 ? Math.min(1, depth / atLineRate) : 1;
 }
 
 /** The same opening on the same queue has the same id, under replay and in every collector that hears it. */

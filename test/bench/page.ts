@@ -61,6 +61,7 @@ const NOTES = [
   '  round.',
   '- `observe`: v2.0 groups of eight postcards, each of one of so many live flows at random, of 16 nodes and 128 queues; `single`: one',
   '  postcard a datagram.',
+  '- `fabric`: events of the simulated fabric per second on one core, alone, and with the reports of all switches and the ground truth; same seeds, in turn.',
   '- `webhook`: from the sending of the postcard that opens an incident to the request at the receiver, under 200,000 datagrams a second.',
   '',
   '## Where the time of a hop goes, and what the limit is',

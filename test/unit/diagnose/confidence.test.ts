@@ -10,6 +10,7 @@ const SURE: Doubt = {
   reportedRatio: 1,
   coverage: 1,
   identifiedShare: 1,
+  explainedShare: 1,
   reportLossRatio: 0,
 };
 
@@ -41,11 +42,13 @@ describe('never rises', () => {
     reportedRatio: fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: null }),
     coverage: fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: null }),
     identifiedShare: fc.double({ min: 0, max: 1, noNaN: true }),
+    explainedShare: fc.double({ min: 0, max: 1, noNaN: true }),
     reportLossRatio: fc.double({ min: 0, max: 1, noNaN: true }),
   });
   const worse: [string, (d: Doubt) => Doubt][] = [
     ['with report loss', (d) => ({ ...d, reportLossRatio: Math.min(1, (d.reportLossRatio ?? 0) + 0.2) })],
     ['with less coverage', (d) => ({ ...d, coverage: d.coverage === null ? null : d.coverage * 0.7 })],
+    ['with less of the wait explained', (d) => ({ ...d, explainedShare: d.explainedShare * 0.7 })],
     ['with less identity', (d) => ({ ...d, identifiedShare: d.identifiedShare * 0.7 })],
     ['with fewer packets reported', (d) => ({ ...d, reportedRatio: (d.reportedRatio ?? 0) * 0.7 })],
   ];
