@@ -18,12 +18,34 @@ export function counterfactualShares(
 ): Float64Array | null {
   if (window.portBytesPerNs <= 0) return null;
   const { times, bytes, arrival } = spread(log, octets, window);
+  normalise(bytes, log, window);
   const group = Int32Array.from(arrival, groupOf);
   const whole = areaWithout(times, bytes, group, window.portBytesPerNs, NOBODY);
   if (whole <= 0) return null;
   return Float64Array.from({ length: groups }, (_, one) =>
     Math.max(0, 1 - areaWithout(times, bytes, group, window.portBytesPerNs, one) / whole),
   );
+}
+
+/** Further from what must have come in than this, octets are missing that belong to somebody else. */
+const MAX_CORRECTION = 1.25;
+
+/**
+ * A congested port is busy: what came in is what it sent meanwhile and what is queued at the end. A queue that stands for long is the small difference
+ * of two large sums, so that estimates which are off by a per cent would let it run dry, or grow without end.
+ */
+function normalise(bytes: Float64Array, log: ArrivalLog, window: BuildUp): void {
+  const total = bytes.reduce((sum, one) => sum + one, 0);
+  let newest = -1;
+  for (let i = 0; i < log.length; i++) {
+    const isInside = log.enqueueNodeNs[i] >= window.fromNodeNs && log.enqueueNodeNs[i] <= window.toNodeNs;
+    if (isInside && (newest < 0 || log.enqueueNodeNs[i] > log.enqueueNodeNs[newest])) newest = i;
+  }
+  if (newest < 0 || total === 0) return;
+  const busyNs = log.enqueueNodeNs[newest] + log.waitNs[newest] - window.fromNodeNs;
+  const factor = (busyNs * window.portBytesPerNs + log.lengthBytes[newest]) / total;
+  if (factor > MAX_CORRECTION || factor < 1 / MAX_CORRECTION) return;
+  for (let i = 0; i < bytes.length; i++) bytes[i] *= factor;
 }
 
 /** Pieces that one arrival is spread over, and all of them together. */

@@ -6,9 +6,9 @@
 import { ownerKeyOf, type Culprit, type Owner } from '../event.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
 
-/** Octets of headers per TCP segment, and the usual payload of a full one: added to sequence deltas. */
-const TCP_HEADER_BYTES = 54;
-const TCP_SEGMENT_BYTES = 1448;
+/** Octets of IPv4 and TCP headers in the length of a segment, and the usual payload of a full one: added to sequence deltas. */
+const TCP_HEADER_BYTES = 40;
+const TCP_SEGMENT_BYTES = 1460;
 /** Two reports of a flow that lie further apart say nothing about what was sent between them in the window. */
 const MAX_GAP_NS = 5e6;
 const HALF_SEQUENCE = 0x8000_0000;
@@ -54,7 +54,9 @@ export function octetsOf(log: ArrivalLog, lossRatio: number, window: BuildUp): F
     if (newest === undefined) continue;
     const gapNs = log.enqueueNodeNs[i] - log.enqueueNodeNs[newest];
     if (gapNs <= 0 || gapNs > maxGapNs) continue;
-    const sent = delta + Math.ceil(delta / TCP_SEGMENT_BYTES) * TCP_HEADER_BYTES;
+    // Segments of one flow are as long as the longer of the two that were seen, or as usual where both carry nothing.
+    const payload = Math.max(log.lengthBytes[i], log.lengthBytes[newest]) - TCP_HEADER_BYTES;
+    const sent = delta + Math.ceil(delta / (payload > 0 ? payload : TCP_SEGMENT_BYTES)) * TCP_HEADER_BYTES;
     const carried = window.portBytesPerNs > 0 ? window.portBytesPerNs * gapNs + log.lengthBytes[i] : Infinity;
     const insideNs = log.enqueueNodeNs[i] - Math.max(window.fromNodeNs, log.enqueueNodeNs[newest]);
     octets[i] = Math.min(sent, carried) * Math.min(1, Math.max(0, insideNs) / gapNs);
