@@ -45,7 +45,7 @@ export function queueSettingsOf(config: Config): QueueSettings {
   return {
     openWaitNs: openWait,
     closeWaitNs: closeWait,
-    floorWaitNs: openWait / 10,
+    floorWaitNs: openWait / 20,
     maxBuildUpNs: openWait * 10,
     timeoutAfterNs: timeoutAfter,
     portRates: new Map(
