@@ -75,8 +75,10 @@ program
     }
     const fabric = new LiveFabric({ scenario, seed, port });
     fabric.start();
-    const pace = fabric.slowdown === 1 ? 'in real time' : `${fabric.slowdown} times slower than real`;
-    writeLine(1, `hopscope: sending the reports of ${scenario.name} to UDP 127.0.0.1 port ${port}, ${pace}; Ctrl-C stops it`);
+    writeLine(
+      1,
+      `hopscope: sending the reports of ${scenario.name} to UDP 127.0.0.1 port ${port}, ${fabric.pace}; Ctrl-C stops it`,
+    );
     await interrupted();
     await fabric.stop();
     writeLine(1, `hopscope: ${fabric.reports} reports sent`);

@@ -47,7 +47,7 @@ export async function runDemo(
   const base = `http://127.0.0.1:${collector.httpPort}`;
   say(
     [
-      `Hopscope demo: ${scenario.name}, ${paceOf(fabric.slowdown)}.`,
+      `Hopscope demo: ${scenario.name}, ${fabric.pace}.`,
       ...wrapped(scenario.about),
       `  page       ${base}/`,
       `  incidents  ${base}/api/v1/incidents`,
@@ -106,10 +106,6 @@ function describe(incident: Incident): string {
     `  plan      ${incident.plan.action} ${incident.plan.targets.join(', ')} (only observed: nothing is done)`,
     '',
   ].join('\n');
-}
-
-function paceOf(slowdown: number): string {
-  return slowdown === 1 ? 'in real time' : `${slowdown} times slower than real`;
 }
 
 /** The words in lines of at most 100 characters. */

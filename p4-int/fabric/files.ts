@@ -2,15 +2,12 @@
 
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { pcapHeader, pcapRecordHeader, udpFrame } from '../wire/pcap.ts';
-import { FabricRun } from './run.ts';
+import { FABRIC_EPOCH_UNIX_NS, FABRIC_EPOCH_UNIX_SECONDS, FabricRun } from './run.ts';
 import type { Scenario } from './scenario.ts';
 import type { Datagram } from './telemetry/datagram.ts';
 import { ClosedLoop } from './truth/closed-loop.ts';
 import { PS_PER_NS } from './units.ts';
 
-/** Unix time, in seconds, when a fabric begins whose time is its own. */
-const FABRIC_EPOCH_UNIX_SECONDS = 1_790_000_000;
-const FABRIC_EPOCH_UNIX_NS = BigInt(FABRIC_EPOCH_UNIX_SECONDS) * 1_000_000_000n;
 /** Address of the first switch, 10.0.9.1; the others follow. */
 const FIRST_SWITCH_ADDRESS = 0x0a000901;
 const REPORT_PORT = 32_766;

@@ -54,6 +54,11 @@ export class LiveFabric {
     return this.#run.exporters[0].reports;
   }
 
+  /** The pace in words. */
+  get pace(): string {
+    return this.slowdown === 1 ? 'in real time' : `${this.slowdown} times slower than real`;
+  }
+
   start(): void {
     this.#lastMs = performance.now();
     this.#timer = setInterval(() => this.#step(), STEP_MS);

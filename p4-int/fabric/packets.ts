@@ -1,5 +1,6 @@
 // Packets under way, in columns; a packet is the number of its row, and rows of packets that have arrived or were dropped are used again.
 
+import { larger } from './columns.ts';
 import type { Flow } from './flow.ts';
 
 export const TcpFlag = { fin: 1, syn: 2, ack: 16, ece: 64 } as const;
@@ -62,6 +63,11 @@ export class Packets {
     return packet;
   }
 
+  /** Whether its switch has chosen a port for it yet: what is dropped before has none. */
+  hasPort(packet: number): boolean {
+    return this.enqueuedPs[packet] >= this.ingressPs[packet];
+  }
+
   free(packet: number): void {
     this.#free.push(packet);
   }
@@ -72,11 +78,6 @@ export class Packets {
   }
 
   #grow(): void {
-    const larger = <T extends Int32Array | Uint8Array | Uint16Array | Uint32Array | Float64Array>(column: T): T => {
-      const grown = new (column.constructor as new (length: number) => T)(column.length * 2);
-      grown.set(column);
-      return grown;
-    };
     this.bytes = larger(this.bytes);
     this.ttl = larger(this.ttl);
     this.ecn = larger(this.ecn);

@@ -8,6 +8,10 @@ import { Exporter } from './telemetry/exporter.ts';
 import { Transport } from './telemetry/transport.ts';
 import { GroundTruth } from './truth/ground-truth.ts';
 
+/** Unix time, in seconds and ns, when a fabric begins whose time is its own. */
+export const FABRIC_EPOCH_UNIX_SECONDS = 1_790_000_000;
+export const FABRIC_EPOCH_UNIX_NS = BigInt(FABRIC_EPOCH_UNIX_SECONDS) * 1_000_000_000n;
+
 export interface FabricView {
   telemetry: TelemetrySpec;
   receive: (datagram: Datagram) => void;

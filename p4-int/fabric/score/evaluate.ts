@@ -1,7 +1,7 @@
 // One scenario with one seed, under every asked degradation at once: the same fabric, seen through as many telemetries, each with its contestants.
 
 import type { Scenario, TelemetrySpec } from '../scenario.ts';
-import { FabricRun } from '../run.ts';
+import { FABRIC_EPOCH_UNIX_NS, FabricRun } from '../run.ts';
 import { degraded, type Degradation } from '../telemetry/degradation.ts';
 import { REPORT_FIELDS, ReportField, type Datagram } from '../telemetry/datagram.ts';
 import type { QueueEvent } from '../truth/queue-event.ts';
@@ -45,7 +45,6 @@ export interface Evaluation {
   picture: Picture | undefined;
 }
 
-const EPOCH_UNIX_NS = 1_790_000_000_000_000_000n;
 /** Reports that are kept for the picture: of packets that waited at least this share of the threshold. */
 const MAX_PICTURE_REPORTS = 200_000;
 const PICTURE_WAIT = 1 / 50;
@@ -69,7 +68,12 @@ export function evaluate({ scenario, seed, degradations }: Task, makeCollector: 
   const seen: SeenReport[] = [];
   const views = degradations.map((degradation, index) => {
     const telemetry = degraded(scenario.telemetry, degradation);
-    const ours: Entry = { degradation, contestant: makeCollector(scenario, telemetry, EPOCH_UNIX_NS), cpuMs: 0, reports: 0 };
+    const ours: Entry = {
+      degradation,
+      contestant: makeCollector(scenario, telemetry, FABRIC_EPOCH_UNIX_NS),
+      cpuMs: 0,
+      reports: 0,
+    };
     entries.push(ours);
     const receive = (datagram: Datagram): void => {
       if (index === 0) keepForPicture(datagram, seen, (scenario.truth.high * PICTURE_WAIT) / PS_PER_NS);
@@ -77,7 +81,7 @@ export function evaluate({ scenario, seed, degradations }: Task, makeCollector: 
     };
     return { telemetry, receive };
   });
-  const run = new FabricRun({ scenario, seed, epochUnixNs: EPOCH_UNIX_NS, views, withTruth: true });
+  const run = new FabricRun({ scenario, seed, epochUnixNs: FABRIC_EPOCH_UNIX_NS, views, withTruth: true });
   degradations.forEach((degradation, i) => {
     entries.push({ degradation, contestant: new NaiveCollector(run.simulator, views[i].telemetry), cpuMs: 0, reports: 0 });
   });

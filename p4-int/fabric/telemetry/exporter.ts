@@ -6,7 +6,7 @@ import type { TelemetrySpec } from '../scenario.ts';
 import type { FabricObserver, Simulator } from '../simulator.ts';
 import { PS_PER_NS } from '../units.ts';
 import { Clocks } from './clocks.ts';
-import { REPORT_FIELDS, type Datagram } from './datagram.ts';
+import { REPORT_FIELDS, ReportField, type Datagram } from './datagram.ts';
 import { Heads } from './heads.ts';
 import { IntStacks } from './int-stacks.ts';
 import { Report, Selection } from './selection.ts';
@@ -126,8 +126,7 @@ export class Exporter implements FabricObserver {
     const { packets, topology, scenario, nowPs } = this.#simulator;
     const postcard = this.#postcard;
     const isDrop = reason >= 0;
-    // A packet that was dropped before a port was chosen has none.
-    const hasPort = !isDrop || packets.enqueuedPs[packet] >= packets.ingressPs[packet];
+    const hasPort = packets.hasPort(packet);
     postcard.node = node;
     postcard.packet = packet;
     postcard.isCongestedQueue = (selected & Report.queue) !== 0;
@@ -143,12 +142,12 @@ export class Exporter implements FabricObserver {
     postcard.egressLow = this.#clocks.low(egressNs);
     postcard.dropReason = reason;
     const { fields } = postcard;
-    fields[0] = packets.flow[packet].index;
-    fields[1] = packets.bytes[packet];
-    fields[2] = hasPort ? packets.egressPort[packet] : -1;
-    fields[3] = packets.enqueuedPs[packet] / PS_PER_NS;
-    fields[4] = nowPs / PS_PER_NS;
-    fields[5] = isDrop ? 1 : 0;
+    fields[ReportField.flow] = packets.flow[packet].index;
+    fields[ReportField.bytes] = packets.bytes[packet];
+    fields[ReportField.port] = hasPort ? packets.egressPort[packet] : -1;
+    fields[ReportField.enqueuedNs] = packets.enqueuedPs[packet] / PS_PER_NS;
+    fields[ReportField.egressNs] = nowPs / PS_PER_NS;
+    fields[ReportField.isDrop] = isDrop ? 1 : 0;
   }
 
   #occupancyOf(packet: number): number {

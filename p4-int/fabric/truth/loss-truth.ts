@@ -62,7 +62,7 @@ export class LossTruth implements FabricObserver {
 
   dropped(packet: number, reason: number): void {
     const { packets, topology } = this.#simulator;
-    const hasPort = packets.enqueuedPs[packet] >= packets.ingressPs[packet];
+    const hasPort = packets.hasPort(packet);
     const node = topology.nodeOfPort[packets.ingressPort[packet]];
     this.#count(packet, node, hasPort ? topology.interfaceOf(packets.egressPort[packet]) : 0, reason);
   }

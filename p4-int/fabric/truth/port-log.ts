@@ -1,6 +1,8 @@
 // Every packet that entered a port since it was last (nearly) empty, in columns, in the order of entry: what shares, victims and counterfactuals of an
 // event are computed from, exactly. It forgets when nothing of it can be asked for any more.
 
+import { larger } from '../columns.ts';
+
 /** Residence of a packet that still waits. */
 const WAITING = -1;
 
@@ -61,11 +63,6 @@ export class PortLog {
   }
 
   #grow(): void {
-    const larger = <T extends Int32Array | Uint8Array | Float64Array>(column: T): T => {
-      const grown = new (column.constructor as new (length: number) => T)(column.length * 2);
-      grown.set(column);
-      return grown;
-    };
     this.enqueuedPs = larger(this.enqueuedPs);
     this.residencePs = larger(this.residencePs);
     this.bytes = larger(this.bytes);

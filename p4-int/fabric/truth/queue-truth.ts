@@ -120,7 +120,7 @@ export class QueueTruth implements FabricObserver {
   dropped(packet: number): void {
     const { packets } = this.#simulator;
     const open = this.#open[packets.egressPort[packet] * this.#classes + packets.queue[packet]];
-    if (!open?.isOpen || packets.enqueuedPs[packet] < packets.ingressPs[packet]) return;
+    if (!open?.isOpen || !packets.hasPort(packet)) return;
     const { owner } = packets.flow[packet];
     open.dropped.set(owner, (open.dropped.get(owner) ?? 0) + 1);
   }
