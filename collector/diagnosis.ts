@@ -4,8 +4,10 @@
 import type { Config } from './config.ts';
 import { CongestionDiagnosis } from './diagnose/congestion.ts';
 import { IncidentBook, type IncidentWatcher } from './diagnose/incident.ts';
+import { ConditionBook } from './diagnose/condition.ts';
 import { ReportLoss } from './diagnose/report-loss.ts';
-import type { CongestionEvent, Incident, Owner, Plan } from './event.ts';
+import type { CongestionEvent, FabricEvent, Incident, Owner, Plan } from './event.ts';
+import { FabricConditions } from './fabric-conditions.ts';
 import { rowOfTag } from './hop.ts';
 import { Names } from './names.ts';
 import type { SharedState } from './shared-state.ts';
@@ -20,7 +22,7 @@ export interface DiagnosisParts {
   /** Where the incidents of all ingest threads meet. */
   incidents: IncidentBook;
   /** Told of every new state of an event; `nowNs` is collector time. */
-  onEvent?: ((event: CongestionEvent, nowNs: number) => void) | undefined;
+  onEvent?: ((event: FabricEvent, nowNs: number) => void) | undefined;
 }
 
 /** The book that diagnoses of one configuration write to. */
@@ -46,7 +48,10 @@ export class Diagnosis {
   readonly names: Names;
   readonly totals: Totals;
   readonly #congestion: CongestionDiagnosis;
+  readonly #conditions: ConditionBook;
+  readonly #fabric: FabricConditions;
   readonly #parts: DiagnosisParts;
+  #polledNs = 0;
 
   constructor(parts: DiagnosisParts) {
     this.#parts = parts;
@@ -57,6 +62,8 @@ export class Diagnosis {
     this.loss = new ReportLoss(state.sources);
     const iso = (ns: number): string => timeline.iso(ns);
     this.incidents = parts.incidents;
+    this.#conditions = new ConditionBook(iso, (event, nowNs) => parts.onEvent?.(event, nowNs));
+    this.#fabric = new FabricConditions(state, this.names, this.loss, this.#conditions);
     this.#congestion = new CongestionDiagnosis(
       {
         nextEdge: (record) => state.edges.pop(record),
@@ -93,6 +100,8 @@ export class Diagnosis {
   poll(nowNs: number): boolean {
     this.loss.advance(nowNs);
     const isBehind = this.#congestion.poll(nowNs);
+    this.#polledNs = nowNs;
+    this.#fabric.poll(nowNs);
     this.incidents.advance(nowNs);
     return isBehind;
   }
@@ -104,7 +113,7 @@ export class Diagnosis {
 
   /** True when nothing would come of time going by. */
   get isIdle(): boolean {
-    return this.#congestion.isIdle && this.incidents.open === 0;
+    return this.#congestion.isIdle && this.incidents.open === 0 && this.#fabric.isIdle(this.#polledNs);
   }
 
   #sharesPort(row: number): boolean {

@@ -81,9 +81,9 @@ export interface Evidence {
   identifiedShare: number;
 }
 
-/** How an event ended: seen below the low threshold, or unknown after long silence (an interval then). */
+/** How an event ended: seen to be over, concluded from what was not seen any more, or unknown after long silence (an interval then). */
 export interface EventEnd {
-  kind: 'observed' | 'timeout';
+  kind: 'observed' | 'inferred' | 'timeout';
   earliest: string;
   latest: string;
 }
@@ -116,6 +116,78 @@ export interface CongestionEvent {
   /** 0 to 1: how sure it is that the first culprit is the largest. */
   confidence: number;
   evidence: Evidence;
+}
+
+/** What an event is about, as far as it is about one: a node, an interface of it, a queue of that; a slice; a prefix of addresses. */
+export interface Place {
+  node?: string;
+  nodeId?: number;
+  interface?: string;
+  interfaceId?: number;
+  queue?: number;
+  slice?: string;
+  prefix?: string;
+}
+
+/** Kinds of events that are no congestion: docs/reference/events.md tells of each how it is found. */
+export const CONDITION_KINDS = [
+  'incast',
+  'ecmp-imbalance',
+  'ecmp-collision',
+  'ecmp-polarised',
+  'slice-budget',
+  'loss',
+  'silent-loss',
+  'path-change',
+  'loop',
+  'blackhole',
+  'misclassified',
+  'link-flap',
+  'silent-switch',
+  'telemetry-degraded',
+  'unexplained-wait',
+  'clock-fault',
+] as const;
+export type ConditionKind = (typeof CONDITION_KINDS)[number];
+
+/** Something other than congestion that holds for a while at a place. */
+export interface ConditionEvent {
+  id: string;
+  kind: ConditionKind;
+  state: 'open' | 'closed';
+  place: Place;
+  start: string;
+  lastSeen: string;
+  end: EventEnd | null;
+  durationNs: number;
+  severity: Severity;
+  /** One sentence for people. */
+  summary: string;
+  /** The figures that it rests on; each name carries its unit. */
+  numbers: Record<string, number>;
+  /** 0 to 1: how sure it is that this is so. */
+  confidence: number;
+  /** Ids of events that it comes from, or that come from it. */
+  related: string[];
+}
+
+/** Anything that happened. */
+export type FabricEvent = CongestionEvent | ConditionEvent;
+
+export function isCongestion(event: FabricEvent): event is CongestionEvent {
+  return 'queue' in event;
+}
+
+/** Where it is, for people. */
+export function placeText(place: Place): string {
+  const parts = [
+    place.node,
+    place.interface === undefined ? undefined : `interface ${place.interface}`,
+    place.queue === undefined ? undefined : `queue ${place.queue}`,
+    place.slice === undefined ? undefined : `slice ${place.slice}`,
+    place.prefix === undefined ? undefined : `towards ${place.prefix}`,
+  ];
+  return parts.filter((part) => part !== undefined).join(' ') || 'the fabric';
 }
 
 /** 1 info, 2 minor, 3 warning, 4 major, 5 critical. */

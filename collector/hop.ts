@@ -47,7 +47,7 @@ export const HopOrigin = {
 
 /** Bounds for the memory that all columns need. */
 const COLUMNS = 64;
-const HOP_ROW_BYTES = 112;
+const HOP_ROW_BYTES = 120;
 const REPORT_ROW_BYTES = 160;
 const LINK_ROW_BYTES = 96;
 const DATAGRAM_ROW_BYTES = 64;
@@ -74,6 +74,8 @@ export class DatagramColumns {
   declare readonly occupancyUnitBytes: Float64Array;
   /** Port rate at this source, octets per ns; 0 when it is not known. */
   declare readonly portBytesPerNs: Float64Array;
+  /** 1: the source reports a packet only when the latency of its flow has changed, or after a second. */
+  declare readonly isFiltered: Uint8Array;
   /** Latency of a packet that finds the queue empty at this source, ns; Infinity when it has to be learned. */
   declare readonly emptyLatencyNs: Float64Array;
 
@@ -89,6 +91,7 @@ export class DatagramColumns {
     this.timestampWrapNs = memory.float64(capacity);
     this.occupancyUnitBytes = memory.float64(capacity);
     this.portBytesPerNs = memory.float64(capacity);
+    this.isFiltered = memory.uint8(capacity);
     this.emptyLatencyNs = memory.float64(capacity);
     this.sourceKey = memory.uint32(capacity);
   }
@@ -129,6 +132,8 @@ export class ReportColumns {
   /** OUTER_WORDS words a row, meaningful where `outerParts` is not 0; no tunnel in them. */
   declare readonly outerKey: Uint32Array;
   declare readonly outerDscp: Uint8Array;
+  /** The TTL that nodes count down. */
+  declare readonly outerTtl: Uint8Array;
 
   /** Derived by observe/flow: hash of the key, row of the flow, and how often that row had been given away before. */
   declare readonly flowHash: Uint32Array;
@@ -155,6 +160,7 @@ export class ReportColumns {
     this.outerParts = memory.uint8(capacity);
     this.outerKey = memory.uint32(capacity, OUTER_WORDS);
     this.outerDscp = memory.uint8(capacity);
+    this.outerTtl = memory.uint8(capacity);
     this.flowHash = memory.uint32(capacity);
     this.flowRow = memory.uint32(capacity);
     this.flowGeneration = memory.uint32(capacity);
@@ -243,6 +249,10 @@ export class HopBatch {
   /** Derived by observe/clock: the node, see rowTagOf; and when the packet was enqueued on the node's own clock. */
   declare readonly nodeTag: Uint32Array;
   declare readonly enqueueNodeNs: Float64Array;
+  /** Derived by observe/queue: row of the queue; 0: as below. */
+  declare readonly queueRow: Uint32Array;
+  /** Derived by observe/port: row of the egress interface; 0: it is not named, or there is no room. */
+  declare readonly portRow: Uint32Array;
 
   constructor(capacity: number, reportCapacity: number, datagramCapacity = 1) {
     const memory = new ColumnMemory(
@@ -276,6 +286,8 @@ export class HopBatch {
     this.egressTimestampWords = wordsOf(this.egressTimestampNs);
     this.nodeTag = memory.uint32(capacity);
     this.enqueueNodeNs = memory.float64(capacity);
+    this.queueRow = memory.uint32(capacity);
+    this.portRow = memory.uint32(capacity);
   }
 
   /** Forgets all rows. */

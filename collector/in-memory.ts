@@ -6,7 +6,7 @@ import { Admission } from './admission.ts';
 import type { Config } from './config.ts';
 import { viewOf } from './decode/bytes.ts';
 import { Diagnosis, incidentBookOf } from './diagnosis.ts';
-import type { CongestionEvent, Incident, IncidentChange } from './event.ts';
+import type { FabricEvent, Incident, IncidentChange } from './event.ts';
 import { Identify } from './identify/identify.ts';
 import { Inventory } from './identify/inventory.ts';
 import type { OwnerMap } from './identify/owner-map.ts';
@@ -26,7 +26,7 @@ export interface InMemoryOptions {
   maps?: readonly OwnerMap[];
   onIncident?: ((incident: Incident, change: IncidentChange) => void) | undefined;
   /** Told of every new state of an event; `nowNs` is collector time. */
-  onEvent?: ((event: CongestionEvent, nowNs: number) => void) | undefined;
+  onEvent?: ((event: FabricEvent, nowNs: number) => void) | undefined;
 }
 
 export class InMemoryCollector {

@@ -123,6 +123,8 @@ const TABLES: Record<string, (state: SharedState) => KeyTable> = {
   nodes: ({ nodes }) => nodes.keys,
   queues: ({ queues }) => queues.keys,
   links: ({ links }) => links.keys,
+  ports: ({ ports }) => ports.keys,
+  drops: ({ drops }) => drops.keys,
   flows: ({ flows }) => flows.keys,
   tunnels: ({ flows }) => flows.tunnels,
 };

@@ -2,7 +2,7 @@
 // Rule: a row may pass to another owner; a name is only given for what the row holds now.
 
 import type { Config } from './config.ts';
-import { queueKeyOf, type QueueScope } from './event.ts';
+import { queueKeyOf, type Place, type QueueScope } from './event.ts';
 import { rowOfTag, rowTagOf } from './hop.ts';
 import { sourceKeyOf, sourceKeyOfText } from './admission.ts';
 import type { SharedState } from './shared-state.ts';
@@ -50,6 +50,30 @@ export class Names {
     const { keys } = this.#state.nodes;
     const config = this.#configOf(keys.keyWord(nodeRow, 0), keys.keyWord(nodeRow, 1));
     return config?.interfaces[String(interfaceId)] ?? String(interfaceId);
+  }
+
+  /** The node that a tag names. */
+  nodePlace(tag: number): Place {
+    const row = rowOfTag(tag);
+    return { node: this.nodeName(row), nodeId: row === 0 ? 0 : this.#state.nodes.keys.keyWord(row, 0) };
+  }
+
+  /** The tag of the node in this row. */
+  tagOfNode(row: number): number {
+    return rowTagOf(row, this.#state.nodes.keys.generationOf(row));
+  }
+
+  /** An interface of the node that a tag names; interface 0 is none. */
+  interfacePlace(tag: number, interfaceId: number): Place {
+    const node = this.nodePlace(tag);
+    return interfaceId === 0 ? node : { ...node, interface: this.#interfaceName(rowOfTag(tag), interfaceId), interfaceId };
+  }
+
+  /** The egress interface in a port row. Row 0 is what found no room. */
+  portPlace(row: number): Place {
+    if (row === 0) return { node: 'others', nodeId: 0, interface: 'others', interfaceId: 0 };
+    const { keys } = this.#state.ports;
+    return this.interfacePlace(keys.keyWord(row, 0), keys.keyWord(row, 1));
   }
 
   /** Rows of queues whose node is still in the node table. */

@@ -1,7 +1,7 @@
 // The packet path: datagrams in, the shared tables moved on. Runs on the ingest thread, or inline for replays and tests.
 //
 //   receive ─▶ admitted? in time? within its rate? ─▶ decode ─▶ sequence (duplicate? stop) ─▶ batch
-//   settle  ─▶ batch ─▶ clock ─▶ flow ─▶ queue ─▶ link ─▶ counts published
+//   settle  ─▶ batch ─▶ clock ─▶ flow ─▶ port ─▶ queue ─▶ path ─▶ stitch ─▶ drop, link ─▶ counts published
 //
 // A batch holds what one system call brought, so that the cache misses of its reports overlap.
 // Rule: no allocation, no string, no promise, no exception per report. Time is handed in.
@@ -14,10 +14,14 @@ import { HopBatch } from './hop.ts';
 import { Count, DropPlace } from './memory/counters.ts';
 import { ExporterCount } from './observe/exporter.ts';
 import { clockStage } from './observe/clock.ts';
+import { dropStage } from './observe/drop.ts';
 import { flowStage } from './observe/flow.ts';
 import { linkStage } from './observe/link.ts';
+import { pathStage } from './observe/path.ts';
+import { portStage } from './observe/port.ts';
 import { queueStage } from './observe/queue.ts';
 import { Arrival, sequenceStage } from './observe/sequence.ts';
+import { stitchStage } from './observe/stitch.ts';
 import type { SharedState } from './shared-state.ts';
 
 // Bound here, because an imported binding is loaded and checked at each use.
@@ -101,6 +105,10 @@ export function pipelineOver(
   const observeClock = clockStage(state.nodes, batch);
   const observeFlow = flowStage(state.flows, batch);
   const observeQueue = queueStage(state.queues, batch, state.memory.thresholds, state.arrivals, state.edges);
+  const observePort = portStage(state.ports, batch, state.memory.thresholds.portRates);
+  const observePath = pathStage(state.paths, batch, state.moves);
+  const observeStitch = stitchStage(state.stitch, batch, state.ports);
+  const observeDrop = dropStage(state.drops, batch);
   const observeLink = linkStage(state.links, batch);
   counters.resume();
 
@@ -178,7 +186,11 @@ export function pipelineOver(
     try {
       observeClock();
       observeFlow();
+      observePort();
       observeQueue();
+      observePath();
+      observeStitch();
+      observeDrop();
       if (links.length > 0) observeLink();
     } catch (error) {
       // The tables may be half moved on: nothing else is lost with this thread, and the next one says so by being there.

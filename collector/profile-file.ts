@@ -45,6 +45,7 @@ export const profileShape = {
   occupancyUnitBytes: z.number().positive().optional(),
   occupancyScope: z.enum(['queue', 'port']).optional(),
   samplingRate: z.number().int().min(1).max(1_000_000).optional(),
+  changeFilter: z.boolean().optional(),
   portRate: bitRate.optional(),
   intDscp: z.number().int().min(0).max(63).optional(),
   intUdpPort: port.optional(),
@@ -143,6 +144,7 @@ export function sourceProfileOf(settings: ProfileSettings): SourceProfile {
     latencyUnitNs: settings.latencyUnit === undefined ? timestampUnitNs : settings.latencyUnit === 'us' ? 1000 : 1,
     occupancyUnitBytes: isDepthKnown ? unitBytes : 0,
     samplingRate: settings.samplingRate ?? 1,
+    changeFilter: settings.changeFilter ?? false,
     portBytesPerNs: settings.portRate ?? 0,
     // Where the latency is the wait in the queue alone, that of an empty queue is nothing.
     emptyLatencyNs: settings.emptyLatency ?? (settings.latency === 'queue' ? 0 : Infinity),

@@ -43,7 +43,8 @@ function sourceSettings({ telemetry, fabric }: Scenario) {
   const occupancy = OCCUPANCY[telemetry.occupancyUnit];
   const profile = telemetry.dialect === 'report-v0.5' ? { profile: 'sd-fabric' } : { timestampUnit: 'ns' };
   const { oneIn } = telemetry.sampling;
-  return { ...profile, ...occupancy, portRate, ...(oneIn > 1 ? { samplingRate: oneIn } : {}) };
+  const changeFilter = telemetry.flowReports === 'change-filter';
+  return { ...profile, ...occupancy, portRate, changeFilter, ...(oneIn > 1 ? { samplingRate: oneIn } : {}) };
 }
 
 const OCCUPANCY: Record<TelemetrySpec['occupancyUnit'], object> = {

@@ -2,12 +2,12 @@
 // would: which pod has which address from when to when.
 
 import type { Contestant, Findings, FoundEvent, FoundLatency } from '../p4-int/fabric/score/contestant.ts';
-import type { Scenario, TelemetrySpec } from '../p4-int/fabric/scenario.ts';
+import { INJECTED_KINDS, type Scenario, type TelemetrySpec } from '../p4-int/fabric/scenario.ts';
 import type { Datagram } from '../p4-int/fabric/telemetry/datagram.ts';
 import { PS_PER_NS } from '../p4-int/fabric/units.ts';
 import { parseConfig } from './config.ts';
 import { unixNsOfIso } from './timeline.ts';
-import type { CongestionEvent, Owner } from './event.ts';
+import { isCongestion, type ConditionEvent, type CongestionEvent, type FabricEvent, type Owner } from './event.ts';
 import { OwnerMap } from './identify/owner-map.ts';
 import { InMemoryCollector } from './in-memory.ts';
 import { scenarioSettings } from './scenario-settings.ts';
@@ -34,7 +34,7 @@ export class ScoreCollector implements Contestant {
   readonly #pods: PodLife[];
   readonly #owners = new OwnerMap(MAX_ADDRESSES, DAY_MS);
   /** By event id: its newest state, and when it was first told of, fabric time. */
-  readonly #events = new Map<string, { event: CongestionEvent; toldNs: number }>();
+  readonly #events = new Map<string, { event: FabricEvent; toldNs: number }>();
 
   constructor(scenario: Scenario, telemetry: TelemetrySpec, epochUnixNs: bigint) {
     const { inventory, ...settings } = scenarioSettings({ ...scenario, telemetry });
@@ -79,7 +79,9 @@ export class ScoreCollector implements Contestant {
       node: queue.node,
       interfaceId: queue.interfaceId,
     }));
-    const events = [...this.#events.values()].map(({ event, toldNs }) => this.#foundOf(event, toldNs));
+    const events = [...this.#events.values()].flatMap(({ event, toldNs }) =>
+      isCongestion(event) ? [this.#congestionOf(event, toldNs)] : this.#conditionOf(event, toldNs),
+    );
     return { events, latencies: this.#latencies(), sliceLatencies: [], incidents };
   }
 
@@ -100,16 +102,29 @@ export class ScoreCollector implements Contestant {
     }
   }
 
-  #foundOf(event: CongestionEvent, toldNs: number): FoundEvent {
-    const nsOf = (iso: string): number => Number(unixNsOfIso(iso) - this.#epochUnixNs);
+  #nsOf(iso: string): number {
+    return Number(unixNsOfIso(iso) - this.#epochUnixNs);
+  }
+
+  /** Only kinds that a scenario can inject are scored. */
+  #conditionOf(event: ConditionEvent, toldNs: number): FoundEvent[] {
+    const kind = INJECTED_KINDS.find((injected) => injected === event.kind);
+    if (kind === undefined) return [];
+    const { place, confidence } = event;
+    const startNs = this.#nsOf(event.start);
+    const endNs = this.#nsOf(event.end?.kind === 'observed' ? event.end.latest : event.lastSeen);
+    return [{ kind, ...place, startNs, endNs, toldNs, culprits: [], victims: [], confidence }];
+  }
+
+  #congestionOf(event: CongestionEvent, toldNs: number): FoundEvent {
     const end = event.end === null ? event.lastSeen : event.end.kind === 'observed' ? event.end.latest : event.end.earliest;
     return {
       kind: event.kind,
       node: event.queue.node,
       interfaceId: event.queue.interfaceId,
       queue: event.queue.queue,
-      startNs: nsOf(event.start),
-      endNs: nsOf(end),
+      startNs: this.#nsOf(event.start),
+      endNs: this.#nsOf(end),
       toldNs,
       peakWaitNs: event.peakWaitNs,
       peakBytes: event.peakDepthBytes ?? undefined,

@@ -4,34 +4,41 @@
 import type { Config } from './config.ts';
 import { REFUSALS, UNKNOWN_DIALECTS, WARNINGS } from './decode/reason.ts';
 import { EDGE_WIDTH } from './edge.ts';
+import { MOVE_WIDTH } from './move.ts';
 import { DIALECTS } from './hop.ts';
 import { Arena, measure } from './memory/arena.ts';
 import { ArrivalPool } from './memory/arrivals.ts';
 import { Counters } from './memory/counters.ts';
 import { Ring } from './memory/ring.ts';
 import { NodeTable } from './observe/clock.ts';
+import { DropTable } from './observe/drop.ts';
 import { ExporterTable } from './observe/exporter.ts';
 import { FlowTable } from './observe/flow.ts';
 import { LinkTable } from './observe/link.ts';
+import { PathTable } from './observe/path.ts';
+import { PortTable } from './observe/port.ts';
 import { QueueTable, type QueueSettings } from './observe/queue.ts';
 import { SequenceTable } from './observe/sequence.ts';
+import { StitchTable } from './observe/stitch.ts';
 
 /** Bounds of every table. What does not fit is counted and lands in the "others" row. */
 export interface Capacity {
   sources: number;
   nodes: number;
   queues: number;
-  /** Interfaces whose counters are told. */
+  /** Interfaces: those that packets leave by, and those whose counters are told. */
   links: number;
   flows: number;
   /** Arrival logs for queues that fill at the same time, and arrivals per log. */
   arrivalLogs: number;
   arrivalsPerLog: number;
-  /** Event edges that may wait for the calm thread. */
+  /** Event edges, and moves of flows, that may wait for the calm thread. */
   edges: number;
 }
 
 const EDGES = 4096;
+/** Packets whose histories are put together at the same time; see observe/stitch for what becomes of more. */
+const HISTORIES = 32_768;
 /** Networks of strangers that are told apart. */
 const STRANGERS = 1024;
 /** Numbers that a keyed hash needs: two for each word of the longest key. */
@@ -99,6 +106,11 @@ export class SharedState {
   readonly edges: Ring;
   readonly queues: QueueTable;
   readonly links: LinkTable;
+  readonly ports: PortTable;
+  readonly drops: DropTable;
+  readonly paths: PathTable;
+  readonly moves: Ring;
+  readonly stitch: StitchTable;
 
   /** Builds the tables over memory that is there already: both threads must do it alike. */
   constructor(memory: SharedMemory) {
@@ -113,6 +125,11 @@ export class SharedState {
     this.edges = parts.edges;
     this.queues = parts.queues;
     this.links = parts.links;
+    this.ports = parts.ports;
+    this.drops = parts.drops;
+    this.paths = parts.paths;
+    this.moves = parts.moves;
+    this.stitch = parts.stitch;
   }
 
   /** New tables over new memory of the right size, all zero. */
@@ -139,5 +156,10 @@ function cut(arena: Arena, { capacity, thresholds, secret }: Omit<SharedMemory, 
   const edges = new Ring(arena, capacity.edges, EDGE_WIDTH);
   const queues = new QueueTable(arena, capacity.queues, secret, arrivals);
   const links = new LinkTable(arena, capacity.links, secret);
-  return { counters, exporters, sources, nodes, flows, arrivals, edges, queues, links };
+  const ports = new PortTable(arena, capacity.links, secret);
+  const drops = new DropTable(arena, capacity.nodes, secret);
+  const paths = new PathTable(arena, capacity.flows + 1);
+  const moves = new Ring(arena, capacity.edges, MOVE_WIDTH);
+  const stitch = new StitchTable(arena, HISTORIES);
+  return { counters, exporters, sources, nodes, flows, arrivals, edges, queues, links, ports, drops, paths, moves, stitch };
 }

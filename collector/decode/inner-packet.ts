@@ -53,7 +53,7 @@ export interface InnerLayers {
 /** The decoder over a batch and over the cursor that its readers share; `stack` is where they describe what they found. */
 export function innerPacketOver(batch: HopBatch, at: Cursor, stack: InbandStack, layers: InnerLayers): DecodeInnerPacket {
   const { flowParts, flowKey, vlanId, ttl, dscp, ecn, ipIdentification, packetLengthBytes, tcpSequence } = batch.reports;
-  const { outerParts, outerKey, outerDscp } = batch.reports;
+  const { outerParts, outerKey, outerDscp, outerTtl } = batch.reports;
   const { decodeIfa, readIoamOptions } = layers;
   const { decodeIntMd } = layers.int;
   const { readGre, readUdpTunnel } = layers.tunnels;
@@ -92,6 +92,7 @@ export function innerPacketOver(batch: HopBatch, at: Cursor, stack: InbandStack,
     for (let word = 0; word < OUTER_KEY_WORDS; word++) outerKey[row * OUTER_KEY_WORDS + word] = flowKey[row * KEY_WORDS + word];
     outerKey[row * OUTER_KEY_WORDS + WORD_PROTOCOL] &= ~TUNNEL_BITS;
     outerDscp[row] = dscp[row];
+    outerTtl[row] = ttl[row];
   }
 
   function readLink(b: DataView, end: number, row: number): void {

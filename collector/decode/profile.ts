@@ -14,6 +14,8 @@ export interface SourceProfile {
   readonly occupancyUnitBytes: number;
   /** Packets for each that is reported: the source samples one in so many. Reports of congestion and drops are past the sampler. */
   readonly samplingRate: number;
+  /** The source reports a packet only when the latency of its flow has changed, or after a second (SD-Fabric's filter). */
+  readonly changeFilter: boolean;
   /** Rate of the source's ports in octets per nanosecond; 0 when it is not known. */
   readonly portBytesPerNs: number;
   /** Latency of a packet that finds the queue empty, ns; Infinity when it has to be learned. */
@@ -49,6 +51,7 @@ export const IDENTITY_PROFILE: SourceProfile = {
   latencyUnitNs: 1,
   occupancyUnitBytes: 0,
   samplingRate: 1,
+  changeFilter: false,
   portBytesPerNs: 0,
   emptyLatencyNs: Infinity,
   intDscp: 0x17,

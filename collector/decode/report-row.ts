@@ -27,7 +27,7 @@ export interface Rows {
 export function rowsOver(batch: HopBatch, outcome: DatagramOutcome): Rows {
   const { datagrams, reports, links } = batch;
   const { dialect, nodeId, hardwareId, sequenceNumber, reportCount } = datagrams;
-  const { timestampWrapNs, occupancyUnitBytes, portBytesPerNs, emptyLatencyNs } = datagrams;
+  const { timestampWrapNs, occupancyUnitBytes, portBytesPerNs, isFiltered, emptyLatencyNs } = datagrams;
   const {
     datagram,
     indexInDatagram,
@@ -56,6 +56,7 @@ export function rowsOver(batch: HopBatch, outcome: DatagramOutcome): Rows {
     timestampWrapNs[row] = wrapNs;
     occupancyUnitBytes[row] = profile.occupancyUnitBytes;
     portBytesPerNs[row] = profile.portBytesPerNs;
+    isFiltered[row] = profile.changeFilter ? 1 : 0;
     emptyLatencyNs[row] = profile.emptyLatencyNs;
     samplingRate = profile.samplingRate;
   }

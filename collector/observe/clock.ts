@@ -229,6 +229,8 @@ export function clockStage(nodes: NodeTable, batch: HopBatch): () => void {
 
   function relative(base: number, high: number, low: number, wrapNs: number, nowNs: number): number {
     const since = ((high - n[base + REFERENCE_HIGH]) | 0) * TWO_32 + (low - n[base + REFERENCE_LOW]) + n[base + REFERENCE_NS];
+    // Stamps that never use the upper half wrap with the lower one.
+    if (wrapNs === 0 && high === 0 && n[base + REFERENCE_HIGH] === 0) wrapNs = TWO_32;
     if (wrapNs === 0) return since;
     const expected = n[base + NEWEST_NODE_NS] + (nowNs - n[base + LAST_ARRIVAL_NS]);
     return since + Math.round((expected - since) / wrapNs) * wrapNs;

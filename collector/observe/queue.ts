@@ -197,7 +197,17 @@ export function queueStage(
   const { doubles: n, wanted } = keys;
   const { fineCounts } = queues;
   const { portRates } = thresholds;
-  const { present, nodeId, nodeTag, egressInterfaceId, queueId, queueOccupancy, enqueueNodeNs, report: reportOf } = batch;
+  const {
+    present,
+    nodeId,
+    nodeTag,
+    egressInterfaceId,
+    queueId,
+    queueOccupancy,
+    enqueueNodeNs,
+    queueRow,
+    report: reportOf,
+  } = batch;
   const {
     flags,
     datagram: datagramOf,
@@ -215,11 +225,13 @@ export function queueStage(
     const nowNs = batch.arrivalNs[0];
     for (let hop = 0; hop < batch.length; hop++) {
       const carried = present[hop];
+      queueRow[hop] = 0;
       if (nodeTag[hop] === 0 || (carried & HAS_EGRESS_INTERFACE_ID) === 0) continue;
       wanted[0] = nodeTag[hop];
       wanted[1] = egressInterfaceId[hop];
       wanted[2] = (carried & HAS_QUEUE_ID) !== 0 ? queueId[hop] : 0;
       const row = keys.rowOfWanted(nowNs);
+      queueRow[hop] = row;
       if (keys.isNew) begin(row, hop);
       observeHop(hop, row, nowNs);
     }

@@ -1,4 +1,4 @@
-// Hops per second through decode and observe in memory, on one core: 1 k to 1 M live flows, each report of one of them at random.
+// Hops per second through decode and observe in memory, on one core: 1 k to 1 M live flows, each report of one of them at random, of those that go by its node.
 // Datagrams are v2.0 groups of eight INT-XD postcards of 16 nodes and 128 queues (`single`: one postcard each). What setting flows and numbers into
 // the bytes takes is not counted. Allocation: growth of the heap over many reports, in the leanest of the rounds.
 

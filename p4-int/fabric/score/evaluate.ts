@@ -96,7 +96,7 @@ export function evaluate({ scenario, seed, degradations }: Task, makeCollector: 
     const startedMs = performance.now();
     const findings = contestant.finish(scenario.duration / PS_PER_NS);
     entry.cpuMs += performance.now() - startedMs;
-    const tally = judge.tally(findings);
+    const tally = judge.tally(findings, degraded(scenario.telemetry, degradation));
     tally.cpuSeconds = entry.cpuMs / 1000;
     tally.reports = entry.reports;
     tally.rssBytes = process.memoryUsage.rss();

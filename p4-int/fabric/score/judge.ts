@@ -1,6 +1,6 @@
 // Findings against the truth of one run.
 
-import type { InjectedEvent, Scenario } from '../scenario.ts';
+import type { InjectedEvent, Scenario, TelemetrySpec } from '../scenario.ts';
 import type { Simulator } from '../simulator.ts';
 import type { GroundTruth } from '../truth/ground-truth.ts';
 import type { QueueEvent } from '../truth/queue-event.ts';
@@ -26,6 +26,8 @@ const INJECTED_TOLERANCE = 0.1;
 /** Threshold of a fabric of 10 Gbit/s. */
 const USUAL_HIGH_PS = 50e6;
 const SEVERE = 3;
+/** Where so many reports are lost everywhere, saying so is right. */
+const LOSS_TO_TELL = 0.01;
 /** Of the budget; a wait as long as this justifies an incident that wakes somebody up. */
 const SEVERE_BUDGET_USE = 0.5;
 const QUEUE_KINDS: ReadonlySet<string> = new Set(['microburst', 'congestion', 'sustained', 'starvation']);
@@ -65,12 +67,13 @@ export class Judge {
     }));
   }
 
-  tally(findings: Findings): Tally {
+  /** `telemetry`: through which the findings came. */
+  tally(findings: Findings, telemetry: TelemetrySpec = this.#scenario.telemetry): Tally {
     const tally = newTally();
     tally.simulatedSeconds = this.#scenario.duration / 1e12;
     const queueEvents = findings.events.filter(({ kind }) => QUEUE_KINDS.has(kind));
     this.#judgeQueues(tally, queueEvents);
-    this.#judgeInjected(tally, findings.events);
+    this.#judgeInjected(tally, findings.events, telemetry.loss >= LOSS_TO_TELL);
     this.#judgeLatencies(tally, findings);
     this.#judgeIncidents(tally, findings);
     return tally;
@@ -229,11 +232,13 @@ export class Judge {
     if (order !== undefined) tally.victimOrder.push(order);
   }
 
-  #judgeInjected(tally: Tally, all: readonly FoundEvent[]): void {
+  #judgeInjected(tally: Tally, all: readonly FoundEvent[], isLossy: boolean): void {
     const { events } = this.#scenario.truth;
     const kinds = new Set<string>([...events.map(({ kind }) => kind), ...all.map(({ kind }) => kind)]);
     for (const kind of kinds) {
       if (QUEUE_KINDS.has(kind) && kind !== 'starvation') continue;
+      // It is true of every node all the time then.
+      if (kind === 'telemetry-degraded' && isLossy) continue;
       const truths = events.filter((event) => event.kind === kind).map((event) => ({ ...event, ...this.#intervalOf(event) }));
       const found = all.filter((event) => event.kind === kind);
       if (kind === 'starvation' && truths.length === 0) continue;

@@ -1,0 +1,106 @@
+// Clocks of nodes, by what the least delays of links tell. A packet that left A and came to B shows B's clock less A's, plus the way between them; the
+// way back shows the same with the other sign. Half the difference is how far the clocks are apart (no queue lies between the two stamps).
+//
+//   least delay per link and 50 ms ─▶ apart(A, B) now and before ─▶ jumped on all links of one node ──▶ clock-fault
+//
+// Rule: without packets both ways nothing is said: a link that got longer looks like a clock that was set.
+
+import type { Place } from '../event.ts';
+import type { ConditionBook } from './condition.ts';
+
+/** A link in both directions, and its least delays in a slot of time, ns between the two clocks. */
+export interface LinkDelays {
+  fromTag: number;
+  toTag: number;
+  thereNs(slot: number): number | undefined;
+  backNs(slot: number): number | undefined;
+}
+
+export interface ClockSources {
+  /** Links whose both directions carry packets, each once. */
+  pairs(): LinkDelays[];
+  placeOfNode(nodeTag: number): Place;
+  slotNs: number;
+  /** What is known of a slot is complete so long after it. */
+  lagNs: number;
+}
+
+const STEP_NS = 10e3;
+const SLOTS_BACK = 8;
+
+export class LinkClocks {
+  readonly #sources: ClockSources;
+  readonly #conditions: ConditionBook;
+  #slot = -1;
+
+  constructor(sources: ClockSources, conditions: ConditionBook) {
+    this.#sources = sources;
+    this.#conditions = conditions;
+  }
+
+  /** How far the clock of the second node is ahead of that of the first, ns; undefined when no packets went both ways in that slot. */
+  static apartNs(link: LinkDelays, slot: number): number | undefined {
+    const there = link.thereNs(slot);
+    const back = link.backNs(slot);
+    return there === undefined || back === undefined ? undefined : (there - back) / 2;
+  }
+
+  poll(nowNs: number): void {
+    const slot = Math.floor((nowNs - this.#sources.lagNs) / this.#sources.slotNs) - 1;
+    if (slot === this.#slot) return;
+    this.#slot = slot;
+    const votes = new Map<number, { jumped: number; still: number; byNs: number }>();
+    const voteOf = (tag: number): { jumped: number; still: number; byNs: number } => {
+      const known = votes.get(tag) ?? { jumped: 0, still: 0, byNs: 0 };
+      votes.set(tag, known);
+      return known;
+    };
+    for (const link of this.#sources.pairs()) {
+      const jumpNs = jumpOf(link, slot);
+      if (jumpNs === undefined) continue;
+      for (const [tag, sign] of [
+        [link.fromTag, -1],
+        [link.toTag, 1],
+      ] as const) {
+        const vote = voteOf(tag);
+        if (Math.abs(jumpNs) < STEP_NS) vote.still++;
+        else {
+          vote.jumped++;
+          vote.byNs = sign * jumpNs;
+        }
+      }
+    }
+    for (const [tag, { jumped, still, byNs }] of votes) {
+      // Its neighbour's links to others stand still; its own have all moved.
+      if (jumped === 0 || still > 0) continue;
+      this.#conditions.raise(
+        {
+          kind: 'clock-fault',
+          place: this.#sources.placeOfNode(tag),
+          fromNs: slot * this.#sources.slotNs,
+          atNs: (slot + 1) * this.#sources.slotNs,
+          severity: 2,
+          summary: `the clock of the node jumped by ${(byNs / 1e3).toFixed(0)} µs`,
+          numbers: { stepNs: byNs },
+        },
+        nowNs,
+      );
+    }
+  }
+}
+
+/** Of how much the clocks moved against each other since the slot before, drift taken off; undefined where too little is known. */
+function jumpOf(link: LinkDelays, slot: number): number | undefined {
+  const now = LinkClocks.apartNs(link, slot);
+  if (now === undefined) return undefined;
+  const before: [slot: number, ns: number][] = [];
+  for (let back = 1; back <= SLOTS_BACK && before.length < 2; back++) {
+    const ns = LinkClocks.apartNs(link, slot - back);
+    if (ns !== undefined) before.push([slot - back, ns]);
+  }
+  if (before.length < 2) return undefined;
+  const [[nearSlot, near], [farSlot, far]] = before;
+  // A step just before must not look like drift.
+  const drift = Math.abs(near - far) < STEP_NS ? (near - far) / (nearSlot - farSlot) : 0;
+  return now - (near + drift * (slot - nearSlot));
+}

@@ -1,0 +1,207 @@
+// Links that lose packets without a word, and links that go down and come back. Packets whose histories end in front of a link are counted, and
+// so are segments that were sent again after they had got as far as that (007, NSDI'18, votes alike).
+//
+//   per second and interface: followed · unseen · resent ─▶ more unseen than reports are lost ──▶ silent-loss
+//   none followed where some were, and some unseen ──▶ down; followed again ──▶ up; three times in a minute ──▶ link-flap
+//
+// Rule: a link that lost everything lost nothing silently, and one that swallows a prefix is a blackhole: both are told as that.
+
+import type { Place } from '../event.ts';
+import type { ConditionBook } from './condition.ts';
+
+/** One interface that has a neighbour. */
+export interface LinkCounts {
+  row: number;
+  place: Place;
+  /** Where it leads to. */
+  peer: Place;
+  /** Whether the neighbour is nearer to the core than this node: links are named by that end. */
+  peerIsCore: boolean;
+  /** The other direction of the link, as the neighbour names its end; undefined when that is not known. */
+  peerPlace: Place | undefined;
+  followed: number;
+  unseen: number;
+  resent: number;
+  /** Share of the neighbour's reports that do not arrive. */
+  peerReportLoss: number;
+}
+
+export interface LinkSources {
+  links(): LinkCounts[];
+  isBlackhole(row: number): boolean;
+}
+
+const BIN_NS = 1e9;
+const BINS = 4;
+/** Reports are lost in runs: their number varies so much more than if each was lost by itself. */
+const OVERDISPERSION = 8;
+const SIGMAS = 5;
+const MIN_EXCESS = 8;
+/** Less than this is within what histories get wrong by themselves. */
+const MIN_RATIO = 5e-4;
+const MIN_FOLLOWED = 20;
+/** A link without any packet for so long, on which there were some, and whose last packets were not seen behind it. */
+const DOWN_NS = 200e6;
+const MIN_UNSEEN_NATS = 7;
+/** Packets that should have come by then, had the link gone on: none of 14 is one chance in a million. */
+const ABSENT_PACKETS = 14;
+/** How quickly the rate of packets is believed to change, ns. */
+const RATE_NS = 1e9;
+const FLAP_TRANSITIONS = 3;
+const FLAP_WINDOW_NS = 60e9;
+
+interface Bin extends Counts {
+  /** Collector time of the first and the last packet that was lost in it; 0: none was. */
+  firstLostNs: number;
+  lastLostNs: number;
+}
+
+interface Counts {
+  followed: number;
+  unseen: number;
+  resent: number;
+}
+
+interface Known {
+  followed: number;
+  unseen: number;
+  resent: number;
+  bins: Bin[];
+  binNs: number;
+  /** For flaps: packets followed when last looked, when that was last seen to rise, and unseen since then. */
+  lastFollowedNs: number;
+  firstUnseenNs: number;
+  unseenSinceFollowed: number;
+  isDown: boolean;
+  transitionsNs: number[];
+  /** Packets followed per ns, as it used to be. */
+  perNs: number;
+  polledNs: number;
+}
+
+export class LinkLossDetector {
+  readonly #sources: LinkSources;
+  readonly #conditions: ConditionBook;
+  readonly #known = new Map<number, Known>();
+
+  constructor(sources: LinkSources, conditions: ConditionBook) {
+    this.#sources = sources;
+    this.#conditions = conditions;
+  }
+
+  poll(nowNs: number): void {
+    for (const link of this.#sources.links()) {
+      const known = this.#known.get(link.row);
+      if (known === undefined || link.followed < known.followed) {
+        const { followed, unseen, resent } = link;
+        const begun = { followed, unseen, resent, bins: [], binNs: nowNs, lastFollowedNs: nowNs, firstUnseenNs: 0 };
+        this.#known.set(link.row, {
+          ...begun,
+          unseenSinceFollowed: 0,
+          isDown: false,
+          transitionsNs: [],
+          perNs: 0,
+          polledNs: nowNs,
+        });
+        continue;
+      }
+      const followed = link.followed - known.followed;
+      const unseen = link.unseen - known.unseen;
+      const resent = link.resent - known.resent;
+      known.followed = link.followed;
+      known.unseen = link.unseen;
+      known.resent = link.resent;
+      this.#watchState(link, known, followed, unseen, nowNs);
+      this.#count(link, known, { followed, unseen, resent }, nowNs);
+    }
+  }
+
+  #count(link: LinkCounts, known: Known, more: Counts, nowNs: number): void {
+    if (known.bins.length === 0 || nowNs - known.binNs >= BIN_NS) {
+      this.#judge(link, known, nowNs);
+      known.bins.push({ followed: 0, unseen: 0, resent: 0, firstLostNs: 0, lastLostNs: 0 });
+      if (known.bins.length > BINS) known.bins.shift();
+      known.binNs = nowNs;
+    }
+    const bin = known.bins.at(-1)!;
+    bin.followed += more.followed;
+    bin.unseen += more.unseen;
+    bin.resent += more.resent;
+    if (more.unseen + more.resent === 0) return;
+    bin.lastLostNs = nowNs;
+    if (bin.firstLostNs === 0) bin.firstLostNs = nowNs;
+  }
+
+  /** Over the newest full seconds: more packets unseen than the neighbour's lost reports explain, in more than one of them. */
+  #judge(link: LinkCounts, known: Known, nowNs: number): void {
+    const sum = (of: keyof Counts): number => known.bins.reduce((total, bin) => total + bin[of], 0);
+    const followed = sum('followed');
+    if (known.bins.length < BINS || followed < MIN_FOLLOWED || known.isDown) return;
+    const all = followed + sum('unseen');
+    const p = Math.min(0.95, link.peerReportLoss);
+    const excess = sum('unseen') - p * all;
+    const noise = Math.sqrt(all * p * (1 - p) * OVERDISPERSION);
+    // Histories that end here are not evidence enough by themselves where reports are lost; segments that were sent again are.
+    const isProven =
+      excess >= SIGMAS * noise + MIN_EXCESS || (sum('resent') >= MIN_EXCESS && sum('resent') > 3 * p * sum('resent'));
+    const isSpread = known.bins.filter(({ unseen, resent }) => unseen + resent > 0).length >= 2;
+    const ratio = Math.max(excess, sum('resent')) / all;
+    if (!isProven || !isSpread || ratio < MIN_RATIO || this.#sources.isBlackhole(link.row)) return;
+    this.#conditions.raise(
+      {
+        kind: 'silent-loss',
+        place: link.place,
+        fromNs: known.bins.find(({ firstLostNs }) => firstLostNs > 0)!.firstLostNs,
+        atNs: Math.max(...known.bins.map(({ lastLostNs }) => lastLostNs)),
+        severity: ratio >= 1e-4 ? 4 : 3,
+        summary: `the link to ${link.peer.node} loses about ${(ratio * 100).toPrecision(2)} % of its packets, and no switch says so`,
+        numbers: { lossRatio: ratio, unseenPackets: sum('unseen'), resentPackets: sum('resent'), followedPackets: followed },
+      },
+      nowNs,
+    );
+  }
+
+  #watchState(link: LinkCounts, known: Known, followed: number, unseen: number, nowNs: number): void {
+    const elapsedNs = Math.max(1, nowNs - known.polledNs);
+    known.polledNs = nowNs;
+    if (followed > 0) {
+      known.perNs += (1 - Math.exp(-elapsedNs / RATE_NS)) * (followed / elapsedNs - known.perNs);
+      if (known.isDown) this.#turn(link, known, nowNs, nowNs);
+      known.isDown = false;
+      known.lastFollowedNs = nowNs;
+      // Those after the last that was followed count; which came first is not known.
+      known.unseenSinceFollowed = unseen;
+      known.firstUnseenNs = nowNs;
+      return;
+    }
+    if (unseen > 0 && known.unseenSinceFollowed === 0) known.firstUnseenNs = nowNs;
+    known.unseenSinceFollowed += unseen;
+    const quietNs = nowNs - known.lastFollowedNs;
+    const isQuiet = quietNs >= DOWN_NS && quietNs * known.perNs >= ABSENT_PACKETS;
+    // What the neighbour saw may not have been heard.
+    const unheard = -Math.log(Math.max(0.02, Math.min(0.95, link.peerReportLoss))) * known.unseenSinceFollowed;
+    if (known.isDown || !isQuiet || unheard < MIN_UNSEEN_NATS) return;
+    known.isDown = true;
+    this.#turn(link, known, known.firstUnseenNs, nowNs);
+  }
+
+  /** The link went down, or came back. Both directions see it: it is told once, by the end nearer to the core. */
+  #turn(link: LinkCounts, known: Known, atNs: number, nowNs: number): void {
+    known.transitionsNs = [...known.transitionsNs.filter((ns) => nowNs - ns < FLAP_WINDOW_NS), atNs].slice(-32);
+    if (known.transitionsNs.length < FLAP_TRANSITIONS) return;
+    const place = link.peerIsCore && link.peerPlace !== undefined ? link.peerPlace : link.place;
+    const peer = place === link.place ? link.peer : link.place;
+    this.#conditions.raise(
+      {
+        kind: 'link-flap',
+        place,
+        fromNs: known.transitionsNs[0],
+        atNs,
+        severity: 3,
+        summary: `the link to ${peer.node} went down or came back ${known.transitionsNs.length} times within a minute`,
+        numbers: { transitions: known.transitionsNs.length },
+      },
+      nowNs,
+    );
+  }
+}

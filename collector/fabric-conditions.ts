@@ -1,0 +1,256 @@
+// What is wrong with the fabric or its telemetry besides congestion: the tables of one ingest thread in, conditions out. Wires the detectors together
+// and gives each the narrow view that it needs.
+//
+//   moves ─▶ path-change, loop      drops ─▶ loss      histories ─▶ silent-loss, link-flap, clock-fault
+//   flows ─▶ blackhole, imbalance, who still forwards ─▶ silent-switch      sequence numbers ─▶ telemetry-degraded
+
+import { addressText } from './address.ts';
+import { BlackholeDetector } from './diagnose/blackhole.ts';
+import type { ConditionBook } from './diagnose/condition.ts';
+import { FlowSweep, type FlowVisit } from './diagnose/flow-sweep.ts';
+import { ImbalanceDetector, type Way } from './diagnose/imbalance.ts';
+import { LinkClocks, type LinkDelays } from './diagnose/link-clocks.ts';
+import { LinkLossDetector, type LinkCounts } from './diagnose/link-loss.ts';
+import { LossDetector } from './diagnose/loss.ts';
+import { PathChangeDetector } from './diagnose/path-change.ts';
+import type { ReportLoss } from './diagnose/report-loss.ts';
+import { TelemetryDetector, type ExporterCounts } from './diagnose/telemetry.ts';
+import type { Place } from './event.ts';
+import { FlowWord } from './flow-key.ts';
+import type { Names } from './names.ts';
+import { DELAY_SLOT_NS } from './observe/port.ts';
+import { STITCH_NS } from './observe/stitch.ts';
+import type { SharedState } from './shared-state.ts';
+
+/** How often what is known of links is put together anew. */
+const REVIEW_NS = 100e6;
+/** An interface that carried nothing for so long is no way any more. */
+const WAY_NS = 60e9;
+
+interface Link {
+  row: number;
+  nodeTag: number;
+  peerTag: number;
+  /** Row of the interface that leads back; undefined while nothing has left by it. */
+  back: number | undefined;
+}
+
+export class FabricConditions {
+  readonly #state: SharedState;
+  readonly #names: Names;
+  readonly #loss: ReportLoss;
+  readonly #conditions: ConditionBook;
+  readonly #sweep: FlowSweep;
+  readonly #blackhole: BlackholeDetector;
+  readonly #imbalance: ImbalanceDetector;
+  readonly #detectors: { poll(nowNs: number): void }[];
+  #links: Link[] = [];
+  /** Nodes that packets leave towards something that is no node: hosts are there. */
+  #edgeNodes = new Set<number>();
+  #reviewedNs = -Infinity;
+  #nowNs = 0;
+  /** By node: newest time at which a packet that goes by it was seen behind it, ns. */
+  readonly #forwardedNs = new Map<number, number>();
+
+  constructor(state: SharedState, names: Names, loss: ReportLoss, conditions: ConditionBook) {
+    this.#state = state;
+    this.#names = names;
+    this.#loss = loss;
+    this.#conditions = conditions;
+    const { flows, paths, ports, drops, moves } = state;
+    this.#blackhole = new BlackholeDetector(
+      {
+        hasPeer: (row) => ports.hasPeer(row),
+        placeOfPort: (row) => names.portPlace(row),
+        destinationOf: (row, generation) => {
+          const key = flows.flowAt(row, generation)?.words;
+          return key?.slice(FlowWord.destination, FlowWord.destination + 4);
+        },
+        addressText: (words) => addressText(words, 0),
+        reportLossOf: (row) => this.#peerReportLoss(row),
+      },
+      conditions,
+      flows.keys.capacity,
+    );
+    this.#imbalance = new ImbalanceDetector(() => this.#ways(), conditions);
+    this.#sweep = new FlowSweep(
+      {
+        rows: () => flows.keys.totals[0] + 1,
+        generationOf: (row) => flows.keys.generationOf(row),
+        hops: (row, generation) => paths.hops(row, generation),
+        bytes: (row, generation) => paths.bytes(row, generation),
+        capacity: flows.keys.capacity,
+      },
+      (flow, nowNs) => this.#visit(flow, nowNs),
+    );
+    this.#detectors = [
+      new PathChangeDetector(
+        {
+          nextMove: (record) => moves.pop(record),
+          placeOfNode: (tag) => names.nodePlace(tag),
+          interfaceOf: (row) => names.portPlace(row).interface!,
+        },
+        conditions,
+      ),
+      new LossDetector(
+        {
+          rows: () => drops.keys.usedRows(),
+          placeOf: (row) => this.#dropPlace(row),
+          reports: (row) => drops.reports(row),
+          flows: (row) => drops.flows(row),
+          lastNs: (row) => drops.lastNs(row),
+        },
+        conditions,
+      ),
+      new LinkLossDetector({ links: () => this.#linkCounts(), isBlackhole: (row) => this.#blackhole.isSuspect(row) }, conditions),
+      new LinkClocks(
+        { pairs: () => this.#linkPairs(), placeOfNode: (tag) => names.nodePlace(tag), slotNs: DELAY_SLOT_NS, lagNs: STITCH_NS },
+        conditions,
+      ),
+      new TelemetryDetector(
+        {
+          exporters: () => this.#exporters(),
+          nodes: () => this.#nodes(),
+          isForwarding: (tag, sinceNs) => (this.#forwardedNs.get(tag) ?? 0) > sinceNs,
+        },
+        conditions,
+      ),
+    ];
+  }
+
+  poll(nowNs: number): void {
+    this.#nowNs = nowNs;
+    if (nowNs - this.#reviewedNs >= REVIEW_NS) this.#review(nowNs);
+    this.#sweep.poll(nowNs);
+    this.#blackhole.poll(nowNs);
+    this.#imbalance.poll(nowNs);
+    for (const detector of this.#detectors) detector.poll(nowNs);
+    this.#conditions.advance(nowNs);
+  }
+
+  /** True when nothing would come of time going by: no condition is open, and no node has spoken lately. */
+  isIdle(nowNs: number): boolean {
+    if (this.#conditions.open > 0) return false;
+    const { nodes } = this.#state;
+    return nodes.keys.usedRows().every((row) => nowNs - nodes.lastReportNs(row) > 10e9);
+  }
+
+  #visit(flow: FlowVisit, nowNs: number): void {
+    this.#blackhole.visit(flow, nowNs);
+    this.#imbalance.visit(flow, nowNs);
+    let behindMs = 0;
+    for (let i = flow.hops.length - 1; i >= 0; i--) {
+      const hop = flow.hops[i];
+      const isDetour = flow.hops.some((other) => other !== hop && other.ttl === hop.ttl && other.seenMs > hop.seenMs);
+      if (!isDetour) this.#forwardedNs.set(hop.nodeTag, Math.max(this.#forwardedNs.get(hop.nodeTag) ?? 0, behindMs * 1e6));
+      behindMs = Math.max(behindMs, hop.seenMs);
+    }
+  }
+
+  #review(nowNs: number): void {
+    this.#reviewedNs = nowNs;
+    const { ports } = this.#state;
+    const { keys } = ports;
+    const rows = keys.usedRows();
+    const rowOf = new Map(rows.map((row) => [`${keys.keyWord(row, 0)}/${keys.keyWord(row, 1)}`, row]));
+    this.#edgeNodes = new Set<number>();
+    this.#links = [];
+    for (const row of rows) {
+      const peer = ports.peer(row);
+      const nodeTag = keys.keyWord(row, 0);
+      if (peer !== undefined) {
+        const back = rowOf.get(`${peer.nodeTag}/${peer.ingressInterfaceId}`);
+        this.#links.push({ row, nodeTag, peerTag: peer.nodeTag, back });
+      } else if (ports.bytes(row) > 0) this.#edgeNodes.add(nodeTag);
+    }
+  }
+
+  #dropPlace(row: number): { place: Place; reason: number } {
+    const { keys } = this.#state.drops;
+    const place = this.#names.interfacePlace(keys.keyWord(row, 0), keys.keyWord(row, 1));
+    return { place, reason: keys.keyWord(row, 2) };
+  }
+
+  #peerReportLoss(row: number): number {
+    const peer = this.#state.ports.peer(row);
+    return peer === undefined ? 0 : (this.#loss.ratioOf(this.#names.nodePlace(peer.nodeTag).nodeId!) ?? 0);
+  }
+
+  #linkCounts(): LinkCounts[] {
+    const { ports } = this.#state;
+    return this.#links.map(({ row, nodeTag, peerTag, back }) => ({
+      row,
+      place: this.#names.portPlace(row),
+      peer: this.#names.nodePlace(peerTag),
+      peerIsCore: this.#edgeNodes.has(nodeTag) && !this.#edgeNodes.has(peerTag),
+      peerPlace: back === undefined ? undefined : this.#names.portPlace(back),
+      followed: ports.followed(row),
+      unseen: ports.unseen(row),
+      resent: ports.resent(row),
+      peerReportLoss: this.#peerReportLoss(row),
+    }));
+  }
+
+  #linkPairs(): LinkDelays[] {
+    const { ports } = this.#state;
+    return this.#links.flatMap(({ row, nodeTag, peerTag, back }) =>
+      back === undefined || back < row || !ports.hasPeer(back)
+        ? []
+        : [
+            {
+              fromTag: nodeTag,
+              toTag: peerTag,
+              thereNs: (slot: number) => ports.leastDelayNs(row, slot),
+              backNs: (slot: number) => ports.leastDelayNs(back, slot),
+            },
+          ],
+    );
+  }
+
+  /** Upwards all ways are equal; towards one neighbour all links are. A link that only its other direction shows is a way, too. */
+  #ways(): Way[] {
+    const { ports } = this.#state;
+    const ways = new Map<string, Way>();
+    const add = (nodeTag: number, interfaceId: number, peerTag: number, portRow: number, bytes: number, rate: number): void => {
+      const key = `${nodeTag}/${interfaceId}`;
+      if (ways.has(key) && bytes === 0) return;
+      const isUp = this.#edgeNodes.has(nodeTag) && !this.#edgeNodes.has(peerTag);
+      ways.set(key, {
+        portRow,
+        place: this.#names.interfacePlace(nodeTag, interfaceId),
+        group: `${nodeTag}/${isUp ? 'up' : peerTag}`,
+        node: this.#names.nodePlace(nodeTag),
+        bytes,
+        rate,
+      });
+    };
+    this.#links.forEach(({ row, nodeTag, peerTag }, i) => {
+      const peer = ports.peer(row);
+      if (peer === undefined || this.#nowNs - ports.lastNs(row) > WAY_NS) return;
+      add(nodeTag, ports.keys.keyWord(row, 1), peerTag, row, ports.bytes(row), ports.bytesPerNs(row));
+      add(peer.nodeTag, peer.ingressInterfaceId, nodeTag, -1 - i, 0, 0);
+    });
+    return [...ways.values()];
+  }
+
+  #exporters(): ExporterCounts[] {
+    const { sources, nodes } = this.#state;
+    const tags = new Map(nodes.keys.usedRows().map((row) => [this.#names.nodeName(row), row]));
+    return sources.keys.usedRows().flatMap((row) => {
+      if (sources.uncounted(row) !== 0) return [];
+      const node = this.#names.sourceNodeName(row);
+      const nodeRow = tags.get(node) ?? 0;
+      const place = { node, nodeId: nodes.keys.keyWord(nodeRow, 0) };
+      return [{ row, place, nodeTag: nodeRow, expected: sources.expected(row), received: sources.received(row) }];
+    });
+  }
+
+  #nodes(): { tag: number; place: Place; reports: number; lastReportNs: number }[] {
+    const { nodes } = this.#state;
+    return nodes.keys.usedRows().flatMap((row) => {
+      const tag = this.#names.tagOfNode(row);
+      const reports = nodes.reports(row);
+      return reports === 0 ? [] : [{ tag, place: this.#names.nodePlace(tag), reports, lastReportNs: nodes.lastReportNs(row) }];
+    });
+  }
+}

@@ -1,0 +1,262 @@
+// Ways of flows: for each flow the nodes that reported it lately, and by which interface it left them, with which TTL, after how long.
+//
+//   hop ─▶ slot of (flow, node) ── other interface than before ──▶ MOVED       ── TTL falls again and again at one node ──▶ LOOPED
+//
+// Nodes are told apart in a flow, never ordered by their clocks: TTL orders them. A flow that goes by more nodes than there are slots keeps those
+// it was seen at last.
+// Rule: a late report moves nothing, and one observation is no habit: a way is known from the second packet on.
+
+import { latencyOf, ReportFlag, type HopBatch } from '../hop.ts';
+import type { Arena } from '../memory/arena.ts';
+import type { Ring } from '../memory/ring.ts';
+import { Move, MOVE_WIDTH, MoveKind } from '../move.ts';
+
+// Bound here, because an imported binding is loaded and checked at each use.
+const { dropped: FLAG_DROPPED } = ReportFlag;
+const { moved: KIND_MOVED, looped: KIND_LOOPED } = MoveKind;
+
+/** A flow has two header doubles and its slots: four cache lines. */
+const FLOW_DOUBLES = 32;
+const FLOW_WORDS = FLOW_DOUBLES * 2;
+const LINE_WORDS = 16;
+const SLOT_DOUBLES = 6;
+const PATH_SLOTS = 5;
+/** Header: generation of the flow's row that the slots belong to, slots in use, slot whose reports count the flow's octets; and those octets. */
+const [GENERATION, USED, COUNTING] = [0, 1, 2];
+const BYTES = 1;
+const FIRST_SLOT = 2;
+/** Words of a slot behind its first double, the time when the newest packet came into the node, ns on its clock. */
+const [PORT_ROW, NODE_TAG, LATENCY_NS, TCP_SEQUENCE, TTL_STATE, QUEUE_ROW, SEEN_MS, LOWEST_MS, GAP_NS, REPORTS] = [
+  2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
+];
+/** Top bit of the reports: they are filtered. */
+const FILTERED = 0x8000_0000;
+/** Fields of the TTL state, by their shift: newest TTL, lowest of late, how often it fell below, packets that went this way (at most 255). */
+const [TTL, LOWEST_TTL, FALLS, HABIT] = [0, 8, 16, 24];
+/** So many falls of the TTL at one node within a second are no detour. */
+const LOOP_FALLS = 3;
+const LOOP_WINDOW_MS = 1000;
+const KNOWN = 2;
+
+/** One node on the way of a flow. */
+export interface PathHop {
+  nodeTag: number;
+  portRow: number;
+  queueRow: number;
+  ttl: number;
+  /** The TTL has been the same for a while: no detour, no loop. */
+  isSettled: boolean;
+  latencyNs: number;
+  /** Collector time of the newest report, ms. */
+  seenMs: number;
+  /** Reports of the flow by this node, modulo 2^31; and whether these tell of changes only. */
+  reports: number;
+  isFiltered: boolean;
+}
+
+export class PathTable {
+  readonly capacity: number;
+  readonly doubles: Float64Array;
+  readonly words: Uint32Array;
+
+  /** For flow rows below `rows`. */
+  constructor(arena: Arena, rows: number) {
+    this.capacity = rows;
+    this.doubles = arena.float64(rows * FLOW_DOUBLES);
+    this.words = new Uint32Array(this.doubles.buffer, this.doubles.byteOffset, this.doubles.length * 2);
+  }
+
+  /** Octets that the flow sent into the fabric, as far as reports stand for them; 0 when its row has passed to another. */
+  bytes(row: number, generation: number): number {
+    return this.words[row * FLOW_WORDS + GENERATION] === generation ? this.doubles[row * FLOW_DOUBLES + BYTES] : 0;
+  }
+
+  /** Nodes that reported the flow, the first on its way first. For the calm thread. */
+  hops(row: number, generation: number): PathHop[] {
+    const { words } = this;
+    const at = row * FLOW_WORDS;
+    if (words[at + GENERATION] !== generation) return [];
+    const hops: PathHop[] = [];
+    for (let slot = 0; slot < words[at + USED]; slot++) {
+      const s = at + (FIRST_SLOT + slot * SLOT_DOUBLES) * 2;
+      const state = words[s + TTL_STATE];
+      hops.push({
+        nodeTag: words[s + NODE_TAG],
+        portRow: words[s + PORT_ROW],
+        queueRow: words[s + QUEUE_ROW],
+        ttl: (state >>> TTL) & 0xff,
+        isSettled: ((state >>> TTL) & 0xff) === ((state >>> LOWEST_TTL) & 0xff) && ((state >>> FALLS) & 0xff) === 0,
+        latencyNs: words[s + LATENCY_NS],
+        seenMs: words[s + SEEN_MS],
+        reports: (words[s + REPORTS] & ~FILTERED) >>> 0,
+        isFiltered: (words[s + REPORTS] & FILTERED) !== 0,
+      });
+    }
+    return hops.sort((a, b) => b.ttl - a.ttl);
+  }
+
+  /** Collector time of the newest report of the flow, ms; 0 when its row has passed to another. */
+  seenMs(row: number, generation: number): number {
+    const { words } = this;
+    const at = row * FLOW_WORDS;
+    if (words[at + GENERATION] !== generation) return 0;
+    let newest = 0;
+    for (let slot = 0; slot < words[at + USED]; slot++)
+      newest = Math.max(newest, words[at + (FIRST_SLOT + slot * SLOT_DOUBLES) * 2 + SEEN_MS]);
+    return newest;
+  }
+}
+
+/** The stage over a batch: brings the way of the flow of each hop up to date. */
+export function pathStage(paths: PathTable, batch: HopBatch, moves: Ring): () => void {
+  const { doubles, words } = paths;
+  const { nodeTag, portRow, queueRow, enqueueNodeNs, report: reportOf } = batch;
+  const {
+    flags,
+    flowRow,
+    flowGeneration,
+    ttl,
+    outerParts,
+    outerTtl,
+    packetLengthBytes,
+    representedPackets,
+    tcpSequence,
+    datagram: datagramOf,
+  } = batch.reports;
+  const { timestampWrapNs, isFiltered } = batch.datagrams;
+  const move = new Float64Array(MOVE_WIDTH);
+  /** Where the reads of `prefetch` go, so that they are not optimised away. */
+  const touched = new Int32Array(1);
+
+  function observe(): void {
+    const nowMs = Math.floor(batch.arrivalNs[0] / 1e6);
+    prefetch();
+    for (let hop = 0; hop < batch.length; hop++) {
+      const report = reportOf[hop];
+      const flow = flowRow[report];
+      if (flow === 0 || portRow[hop] === 0 || (flags[report] & FLAG_DROPPED) !== 0) continue;
+      const at = flow * FLOW_WORDS;
+      if (words[at + GENERATION] !== flowGeneration[report]) begin(at, flowGeneration[report]);
+      const tag = nodeTag[hop];
+      const used = words[at + USED];
+      let slot = 0;
+      let s = at + FIRST_SLOT * 2;
+      for (; slot < used && words[s + NODE_TAG] !== tag; slot++) s += SLOT_DOUBLES * 2;
+      if (slot === used) {
+        slot = add(at, hop, report, nowMs);
+      } else see(s, hop, report, nowMs);
+      if (words[at + COUNTING] === slot) doubles[(at >> 1) + BYTES] += packetLengthBytes[report] * representedPackets[report];
+    }
+  }
+
+  /** Lets the cache misses of all flows overlap: most have their slots in the first three lines. */
+  function prefetch(): void {
+    let sum = 0;
+    for (let report = 0; report < batch.reports.length; report++) {
+      const at = flowRow[report] * FLOW_WORDS;
+      sum ^= words[at] ^ words[at + LINE_WORDS] ^ words[at + 2 * LINE_WORDS];
+    }
+    touched[0] = sum;
+  }
+
+  function begin(at: number, generation: number): void {
+    words[at + GENERATION] = generation;
+    words[at + USED] = 0;
+    words[at + COUNTING] = 0;
+    doubles[(at >> 1) + BYTES] = 0;
+  }
+
+  /** A node that has not told of this flow yet takes a free slot, or the one that was not heard of for longest. */
+  function add(at: number, hop: number, report: number, nowMs: number): number {
+    let slot = words[at + USED];
+    if (slot < PATH_SLOTS) words[at + USED] = slot + 1;
+    else {
+      slot = 0;
+      for (let other = 1; other < PATH_SLOTS; other++) {
+        if (words[slotAt(at, other) + SEEN_MS] < words[slotAt(at, slot) + SEEN_MS]) slot = other;
+      }
+    }
+    const s = slotAt(at, slot);
+    words[s + NODE_TAG] = nodeTag[hop];
+    words[s + LOWEST_MS] = nowMs;
+    words[s + GAP_NS] = 0;
+    words[s + REPORTS] = 0;
+    doubles[s >> 1] = -Infinity;
+    write(s, hop, report, nowMs, ttlOf(report), 0, 1);
+    // The first node on the way counts: a packet is reported by every node.
+    let first = 0;
+    for (let other = 1; other < words[at + USED]; other++) {
+      if (ttlAt(slotAt(at, other)) > ttlAt(slotAt(at, first))) first = other;
+    }
+    words[at + COUNTING] = first;
+    return slot;
+  }
+
+  function slotAt(at: number, slot: number): number {
+    return at + (FIRST_SLOT + slot * SLOT_DOUBLES) * 2;
+  }
+
+  function ttlAt(s: number): number {
+    return (words[s + TTL_STATE] >>> TTL) & 0xff;
+  }
+
+  /** Of the packet that nodes forward: the outermost. */
+  function ttlOf(report: number): number {
+    return outerParts[report] === 0 ? ttl[report] : outerTtl[report];
+  }
+
+  function see(s: number, hop: number, report: number, nowMs: number): void {
+    if (enqueueNodeNs[hop] < doubles[s >> 1]) return;
+    const state = words[s + TTL_STATE];
+    let lowest = (state >>> LOWEST_TTL) & 0xff;
+    let falls = (state >>> FALLS) & 0xff;
+    let habit = state >>> HABIT;
+    const now = ttlOf(report);
+    const isRecent = nowMs - words[s + LOWEST_MS] <= LOOP_WINDOW_MS;
+    if (now < lowest) {
+      falls = isRecent ? falls + 1 : 1;
+      lowest = now;
+      words[s + LOWEST_MS] = nowMs;
+      if (falls >= LOOP_FALLS) {
+        tell(KIND_LOOPED, hop, report, portRow[hop]);
+        falls = 0;
+        lowest = 255;
+      }
+    } else if (!isRecent) {
+      lowest = now;
+      falls = 0;
+      words[s + LOWEST_MS] = nowMs;
+    }
+    if (words[s + PORT_ROW] === portRow[hop]) habit = habit < 255 ? habit + 1 : 255;
+    else {
+      if (habit >= KNOWN) tell(KIND_MOVED, hop, report, words[s + PORT_ROW]);
+      habit = 1;
+    }
+    write(s, hop, report, nowMs, lowest, falls, habit);
+  }
+
+  function write(s: number, hop: number, report: number, nowMs: number, lowest: number, falls: number, habit: number): void {
+    const latencyNs = latencyOf(batch, hop, timestampWrapNs[datagramOf[report]]);
+    doubles[s >> 1] = enqueueNodeNs[hop];
+    words[s + PORT_ROW] = portRow[hop];
+    words[s + QUEUE_ROW] = queueRow[hop];
+    words[s + LATENCY_NS] = latencyNs > 0 ? Math.min(latencyNs, 0xffff_ffff) : 0;
+    words[s + TCP_SEQUENCE] = tcpSequence[report];
+    words[s + SEEN_MS] = nowMs;
+    words[s + REPORTS] = ((words[s + REPORTS] + 1) & ~FILTERED) | (isFiltered[datagramOf[report]] === 1 ? FILTERED : 0);
+    words[s + TTL_STATE] = (ttlOf(report) << TTL) | (lowest << LOWEST_TTL) | (falls << FALLS) | (habit << HABIT);
+  }
+
+  function tell(kind: number, hop: number, report: number, from: number): void {
+    move[Move.kind] = kind;
+    move[Move.nodeTag] = nodeTag[hop];
+    move[Move.fromPortRow] = from;
+    move[Move.toPortRow] = portRow[hop];
+    move[Move.flowRow] = flowRow[report];
+    move[Move.flowGeneration] = flowGeneration[report];
+    move[Move.atNs] = batch.arrivalNs[0];
+    moves.push(move);
+  }
+
+  return observe;
+}
