@@ -91,8 +91,42 @@ const schema = z.strictObject({
     .refine((nodes) => areDistinct(nodes.flatMap((node) => node.address ?? [])), 'must not list one address twice')
     .refine((nodes) => areDistinct(nodes.map((node) => node.name)), 'must not use one name twice')
     .default([]),
-  inventory: z.array(z.strictObject({ address: cidr, namespace: z.string().min(1), workload: z.string().min(1) })).default([]),
+  inventory: z
+    .array(
+      z.strictObject({
+        address: cidr,
+        namespace: z.string().min(1),
+        workload: z.string().min(1),
+        slice: z.string().min(1).optional(),
+      }),
+    )
+    .default([]),
   kubernetes: z.strictObject({ kubeconfig: z.string().optional() }).optional(),
+  /** Which DSCP values are put in which queue, and which queue is served first; the class without values takes the rest. */
+  classes: z
+    .array(
+      z.strictObject({
+        queue: z.number().int().min(0).max(255),
+        dscp: z.array(z.number().int().min(0).max(63)).default([]),
+        priority: z.number().int().min(0).max(7).default(0),
+      }),
+    )
+    .refine((classes) => areDistinct(classes.map(({ queue }) => queue)), 'must not list one queue twice')
+    .refine((classes) => areDistinct(classes.flatMap(({ dscp }) => dscp)), 'must not put one DSCP value in two queues')
+    .default([]),
+  slices: z
+    .array(
+      z.strictObject({
+        name: z.string().min(1),
+        /** What the fabric may cost a packet. */
+        fabricBudget: duration.default(1e6),
+        /** Share of packets that must keep to it. */
+        objective: z.number().min(0.5).max(0.999_999).default(0.999),
+      }),
+    )
+    .max(63)
+    .refine((slices) => areDistinct(slices.map(({ name }) => name)), 'must not use one name twice')
+    .default([]),
   congestion: z
     .strictObject({
       openWait: duration.default(50_000),

@@ -8,10 +8,11 @@ import { ConditionBook } from './diagnose/condition.ts';
 import { ReportLoss } from './diagnose/report-loss.ts';
 import type { CongestionEvent, FabricEvent, Incident, Owner, Plan } from './event.ts';
 import { FabricConditions } from './fabric-conditions.ts';
+import { FlowWord } from './flow-key.ts';
 import { rowOfTag } from './hop.ts';
 import { Names } from './names.ts';
 import type { SharedState } from './shared-state.ts';
-import type { Timeline } from './timeline.ts';
+import { unixNsOfIso, type Timeline } from './timeline.ts';
 import { Totals } from './totals.ts';
 
 export interface DiagnosisParts {
@@ -39,6 +40,8 @@ export function incidentBookOf(
 
 /** Queues of one port that have been heard of within so long share it. */
 const SHARED_WITHIN_NS = 1e9;
+/** Of fewer reports it is no wonder when something is missing. */
+const MIN_UNWATCHED_REPORTS = 16;
 
 /** The calm counterpart of one ingest thread: it reads that thread's tables. */
 export class Diagnosis {
@@ -63,7 +66,15 @@ export class Diagnosis {
     const iso = (ns: number): string => timeline.iso(ns);
     this.incidents = parts.incidents;
     this.#conditions = new ConditionBook(iso, (event, nowNs) => parts.onEvent?.(event, nowNs));
-    this.#fabric = new FabricConditions(state, this.names, this.loss, this.#conditions);
+    this.#fabric = new FabricConditions({
+      state,
+      names: this.names,
+      loss: this.loss,
+      conditions: this.#conditions,
+      slices: config.slices.map(({ name, fabricBudget: budgetNs, objective }) => ({ name, budgetNs, objective })),
+      sliceOfFlow: (row, generation) => this.#sliceOfFlow(row, generation),
+      openRows: () => this.#congestion.openRows,
+    });
     this.#congestion = new CongestionDiagnosis(
       {
         nextEdge: (record) => state.edges.pop(record),
@@ -75,6 +86,8 @@ export class Diagnosis {
         isOpen: (row, openCount) => state.queues.isOpen(row) && state.queues.openCount(row) === openCount,
         sharesPort: (row) => this.#sharesPort(row),
         portBytesPerNs: (row) => state.queues.portBytesPerNs(row),
+        isFiltered: (row) => state.queues.isFiltered(row),
+        rankOf: (row, other) => this.#rankOf(state.queues.keys.keyWord(row, 2), state.queues.keys.keyWord(other, 2)),
         nodeOffsetNs: (row) => state.nodes.offsetNs(this.#nodeRowOf(row)),
         deviceTimeNs: (row, nodeNs) => {
           const nodeRow = this.#nodeRowOf(row);
@@ -109,11 +122,31 @@ export class Diagnosis {
   /** Brings open incidents up to what the tables say now. */
   refresh(nowNs: number): void {
     this.#congestion.refresh(nowNs);
+    this.#conditions.refresh(nowNs);
   }
 
   /** True when nothing would come of time going by. */
   get isIdle(): boolean {
     return this.#congestion.isIdle && this.incidents.open === 0 && this.#fabric.isIdle(this.#polledNs);
+  }
+
+  /** By the classes that are configured: without them it is not known which queue is served first. */
+  #rankOf(queue: number, other: number): number {
+    const { classes } = this.#parts.config;
+    const priorityOf = (id: number): number | undefined => classes.find((one) => one.queue === id)?.priority;
+    const [own, others] = [priorityOf(queue), priorityOf(other)];
+    if (own === undefined || others === undefined) return 0;
+    return others > own ? 2 : others === own ? 1 : 0;
+  }
+
+  /** That of its sender, or else that of its receiver. */
+  #sliceOfFlow(row: number, generation: number): string | undefined {
+    const { state, timeline } = this.#parts;
+    const words = state.flows.flowAt(row, generation)?.words;
+    if (words === undefined) return undefined;
+    const unixMs = timeline.unixMs(this.#polledNs);
+    const sliceOf = (end: number): string | undefined => this.#parts.ownerAt(words, end, unixMs).slice;
+    return sliceOf(FlowWord.source) ?? sliceOf(FlowWord.destination);
   }
 
   #sharesPort(row: number): boolean {
@@ -131,7 +164,34 @@ export class Diagnosis {
     return rowOfTag(this.#parts.state.queues.keys.keyWord(queueRow, 0));
   }
 
+  /** What a congestion shows besides itself. */
+  #raiseFrom(event: CongestionEvent, nowNs: number): void {
+    const { node, nodeId, interface: name, interfaceId } = event.queue;
+    const place = { node, nodeId, interface: name, interfaceId };
+    const nsOf = (iso: string): number => Number(unixNsOfIso(iso) - BigInt(Math.round(this.#parts.timeline.epochUnixMs * 1e6)));
+    const interval = { fromNs: nsOf(event.start), atNs: nsOf(event.lastSeen), related: [event.id] };
+    const [first] = event.culprits;
+    if (event.pattern === 'incast' && event.fanIn !== null && first !== undefined) {
+      const summary = `${event.fanIn} senders of ${first.namespace}/${first.workload} answer one receiver at the same moment`;
+      const numbers = { senders: event.fanIn };
+      this.#conditions.raise(
+        { kind: 'incast', place, severity: event.dropReports > 0 ? 3 : 2, summary, numbers, ...interval },
+        nowNs,
+      );
+      if (event.state === 'closed') this.#conditions.end('incast', place, interval.atNs, nowNs);
+    }
+    if (event.pattern === 'unwatched' && event.evidence.effectiveReports >= MIN_UNWATCHED_REPORTS) {
+      const share = first.buildUpShare;
+      const summary = `${Math.round(share * 100)} % of what filled the queue is in no report: traffic that is not watched, pauses, or a shaper`;
+      this.#conditions.raise(
+        { kind: 'unexplained-wait', place, severity: 2, summary, numbers: { unseenRatio: share }, ...interval },
+        nowNs,
+      );
+    }
+  }
+
   #onEvent(event: CongestionEvent, nowNs: number): void {
+    this.#raiseFrom(event, nowNs);
     if (event.state === 'closed') this.totals.add(event);
     this.#parts.onEvent?.(event, nowNs);
     this.incidents.record(event, nowNs);

@@ -2,7 +2,7 @@
 // Times are on the node's own clock; the calm thread maps them to wall-clock time.
 
 /** Fields of an edge record, by position. */
-export const EDGE_WIDTH = 13;
+export const EDGE_WIDTH = 14;
 export const Edge = {
   kind: 0,
   queueRow: 1,
@@ -18,5 +18,7 @@ export const Edge = {
   openCount: 11,
   /** Which use of the log is meant: it may have another owner by the time that this is read. */
   logGeneration: 12,
+  /** 1: the log holds what entered the other queues of the port, too. */
+  hasOthers: 13,
 } as const;
 export const EdgeKind = { opened: 1, grew: 2, closed: 3 } as const;

@@ -10,6 +10,8 @@ export interface Owner {
   workload: string;
   /** Pod name where one is known. */
   pod?: string;
+  /** The network slice that it belongs to, where one is said. */
+  slice?: string;
   /** 0 to 1: how sure the source of this name is. */
   confidence: number;
 }
@@ -88,9 +90,16 @@ export interface EventEnd {
   latest: string;
 }
 
-export const EVENT_KINDS = ['microburst', 'congestion', 'sustained'] as const;
+/** What kind of cause it is: see docs/reference/events.md. */
+export type Pattern =
+  'burst' | 'standing' | 'swarm' | 'incast' | 'self-inflicted' | 'priority' | 'residual' | 'unwatched' | 'unknown';
 
-/** Congestion on one queue: microburst below 1 ms, congestion above, sustained from 100 ms. */
+export const EVENT_KINDS = ['microburst', 'congestion', 'sustained', 'starvation'] as const;
+
+/**
+ * Congestion on one queue: microburst below 1 ms, congestion above, sustained from 100 ms; starvation: packets waited for others that are served before
+ * them, and not in their own line.
+ */
 export interface CongestionEvent {
   id: string;
   kind: (typeof EVENT_KINDS)[number];
@@ -110,6 +119,9 @@ export interface CongestionEvent {
   /** Lower bound: drop reports are rate-limited by switches. */
   dropReports: number;
   culprits: Culprit[];
+  pattern: Pattern;
+  /** Senders that answered one receiver at once, where that is what happened. */
+  fanIn: number | null;
   victims: Victim[];
   /** What the first culprit's own packets waited: its own doing, and no reason for a severity. */
   selfInflicted: Victim | null;

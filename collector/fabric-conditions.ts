@@ -6,13 +6,16 @@
 
 import { addressText } from './address.ts';
 import { BlackholeDetector } from './diagnose/blackhole.ts';
+import { BudgetDetector, type SliceGoal } from './diagnose/budget.ts';
 import type { ConditionBook } from './diagnose/condition.ts';
 import { FlowSweep, type FlowVisit } from './diagnose/flow-sweep.ts';
 import { ImbalanceDetector, type Way } from './diagnose/imbalance.ts';
 import { LinkClocks, type LinkDelays } from './diagnose/link-clocks.ts';
 import { LinkLossDetector, type LinkCounts } from './diagnose/link-loss.ts';
 import { LossDetector } from './diagnose/loss.ts';
+import { MisplacedDetector, type Misplaced } from './diagnose/misplaced.ts';
 import { PathChangeDetector } from './diagnose/path-change.ts';
+import { QuotaDetector, type OpenQueue } from './diagnose/quota.ts';
 import type { ReportLoss } from './diagnose/report-loss.ts';
 import { TelemetryDetector, type ExporterCounts } from './diagnose/telemetry.ts';
 import type { Place } from './event.ts';
@@ -26,6 +29,7 @@ import type { SharedState } from './shared-state.ts';
 const REVIEW_NS = 100e6;
 /** An interface that carried nothing for so long is no way any more. */
 const WAY_NS = 60e9;
+const ASSIGN_MS = 1000;
 
 interface Link {
   row: number;
@@ -33,6 +37,18 @@ interface Link {
   peerTag: number;
   /** Row of the interface that leads back; undefined while nothing has left by it. */
   back: number | undefined;
+}
+
+export interface FabricConditionParts {
+  state: SharedState;
+  names: Names;
+  loss: ReportLoss;
+  conditions: ConditionBook;
+  slices: readonly SliceGoal[];
+  /** Name of the slice of a flow, as of now; undefined when it is in none, or that is not known. */
+  sliceOfFlow: (row: number, generation: number) => string | undefined;
+  /** Rows of queues with open events. */
+  openRows: () => number[];
 }
 
 export class FabricConditions {
@@ -44,6 +60,10 @@ export class FabricConditions {
   readonly #blackhole: BlackholeDetector;
   readonly #imbalance: ImbalanceDetector;
   readonly #detectors: { poll(nowNs: number): void }[];
+  readonly #sliceOfFlow: FabricConditionParts['sliceOfFlow'];
+  readonly #sliceNumbers: Map<string, number>;
+  /** By flow row, ms. */
+  readonly #assignedMs: Float64Array;
   #links: Link[] = [];
   /** Nodes that packets leave towards something that is no node: hosts are there. */
   #edgeNodes = new Set<number>();
@@ -52,8 +72,11 @@ export class FabricConditions {
   /** By node: newest time at which a packet that goes by it was seen behind it, ns. */
   readonly #forwardedNs = new Map<number, number>();
 
-  constructor(state: SharedState, names: Names, loss: ReportLoss, conditions: ConditionBook) {
+  constructor({ state, names, loss, conditions, slices, sliceOfFlow, openRows }: FabricConditionParts) {
     this.#state = state;
+    this.#sliceOfFlow = sliceOfFlow;
+    this.#sliceNumbers = new Map(slices.map(({ name }, i) => [name, i + 1]));
+    this.#assignedMs = new Float64Array(state.flows.keys.capacity);
     this.#names = names;
     this.#loss = loss;
     this.#conditions = conditions;
@@ -92,6 +115,13 @@ export class FabricConditions {
         },
         conditions,
       ),
+      new BudgetDetector(
+        slices,
+        { packets: (slice) => state.slices.packets(slice), late: (slice) => state.slices.latePackets(slice) },
+        conditions,
+      ),
+      new QuotaDetector(() => this.#openQueues(openRows()), state.memory.thresholds.closeWaitNs, conditions),
+      new MisplacedDetector(() => this.#misplaced(), conditions),
       new LossDetector(
         {
           rows: () => drops.keys.usedRows(),
@@ -136,6 +166,7 @@ export class FabricConditions {
   }
 
   #visit(flow: FlowVisit, nowNs: number): void {
+    this.#assignSlice(flow);
     this.#blackhole.visit(flow, nowNs);
     this.#imbalance.visit(flow, nowNs);
     let behindMs = 0;
@@ -145,6 +176,34 @@ export class FabricConditions {
       if (!isDetour) this.#forwardedNs.set(hop.nodeTag, Math.max(this.#forwardedNs.get(hop.nodeTag) ?? 0, behindMs * 1e6));
       behindMs = Math.max(behindMs, hop.seenMs);
     }
+  }
+
+  /** Owners come and go: what a flow belongs to is asked again now and then. */
+  #assignSlice({ row, generation, seenMs }: FlowVisit): void {
+    if (this.#sliceNumbers.size === 0) return;
+    const { slices } = this.#state;
+    const isKnown = slices.generationOfFlow[row] === generation && slices.sliceOfFlow[row] !== 0;
+    if (isKnown && seenMs - this.#assignedMs[row] < ASSIGN_MS) return;
+    this.#assignedMs[row] = seenMs;
+    const name = this.#sliceOfFlow(row, generation);
+    slices.assign(row, generation, name === undefined ? 0 : (this.#sliceNumbers.get(name) ?? 0));
+  }
+
+  #openQueues(rows: readonly number[]): OpenQueue[] {
+    const { queues } = this.#state;
+    return rows.map((row) => {
+      const { node, nodeId } = this.#names.queueScope(row);
+      const loss = this.#loss.ratioOf(nodeId) ?? 0;
+      const [reports, lastWaitNs, lastSeenNs] = [queues.eventReports(row), queues.lastWaitNs(row), queues.lastWaitSeenNs(row)];
+      return { row, place: { node, nodeId }, reports, reportLoss: loss, lastWaitNs, lastSeenNs };
+    });
+  }
+
+  #misplaced(): Misplaced[] {
+    const { nodes, classes } = this.#state;
+    return nodes.keys
+      .usedRows()
+      .map((row) => ({ row, place: this.#names.nodePlace(this.#names.tagOfNode(row)), ...classes.misplaced(row) }));
   }
 
   #review(nowNs: number): void {

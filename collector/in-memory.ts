@@ -12,7 +12,7 @@ import { Inventory } from './identify/inventory.ts';
 import type { OwnerMap } from './identify/owner-map.ts';
 import { planFor } from '../alerts/remediation/plan.ts';
 import { pipelineOver, type Pipeline } from './pipeline.ts';
-import { capacityOf, HashSecret, SharedState, queueSettingsOf } from './shared-state.ts';
+import { capacityOf, HashSecret, SharedState, observeSettingsOf } from './shared-state.ts';
 import { Timeline } from './timeline.ts';
 
 /** How often the diagnosis looks, as in the live collector. */
@@ -37,7 +37,7 @@ export class InMemoryCollector {
   #polledNs = 0;
 
   constructor({ config, epochUnixMs, maps = [], onIncident, onEvent }: InMemoryOptions) {
-    this.state = SharedState.allocate(capacityOf(config), queueSettingsOf(config), HashSecret.fixed());
+    this.state = SharedState.allocate(capacityOf(config), observeSettingsOf(config), HashSecret.fixed());
     this.#pipeline = pipelineOver(this.state, new Admission(this.state.exporters, config.ingest));
     const timeline = new Timeline(epochUnixMs);
     const identify = new Identify(maps, new Inventory(config.inventory));

@@ -24,7 +24,7 @@ import { measure } from './measurements.ts';
 import { PeakWaits } from './peak-waits.ts';
 import { SeriesText } from './series-text.ts';
 import { wideSeries, type Lane } from './series.ts';
-import { capacityOf, HashSecret, SharedState, queueSettingsOf } from './shared-state.ts';
+import { capacityOf, HashSecret, SharedState, observeSettingsOf } from './shared-state.ts';
 import { Outbox } from './store/outbox.ts';
 import { Timeline } from './timeline.ts';
 import { VERSION } from './version.ts';
@@ -70,7 +70,7 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
     const secret = HashSecret.random();
     const ports = otherPorts(config.ingest);
     const states = Array.from({ length: config.ingest.threads + ports.length }, () =>
-      SharedState.allocate(capacityOf(config), queueSettingsOf(config), secret),
+      SharedState.allocate(capacityOf(config), observeSettingsOf(config), secret),
     );
 
     const secrets = readSecrets(config);

@@ -1,7 +1,7 @@
 // The packet path: datagrams in, the shared tables moved on. Runs on the ingest thread, or inline for replays and tests.
 //
 //   receive ─▶ admitted? in time? within its rate? ─▶ decode ─▶ sequence (duplicate? stop) ─▶ batch
-//   settle  ─▶ batch ─▶ clock ─▶ flow ─▶ port ─▶ queue ─▶ path ─▶ stitch ─▶ drop, link ─▶ counts published
+//   settle  ─▶ batch ─▶ clock ─▶ flow ─▶ port ─▶ queue ─▶ path ─▶ slice, class, stitch, drop, link ─▶ counts published
 //
 // A batch holds what one system call brought, so that the cache misses of its reports overlap.
 // Rule: no allocation, no string, no promise, no exception per report. Time is handed in.
@@ -13,6 +13,7 @@ import { destinationPortOf, FLOW_WORDS, FlowPart, protocolOf } from './flow-key.
 import { HopBatch } from './hop.ts';
 import { Count, DropPlace } from './memory/counters.ts';
 import { ExporterCount } from './observe/exporter.ts';
+import { classStage } from './observe/class.ts';
 import { clockStage } from './observe/clock.ts';
 import { dropStage } from './observe/drop.ts';
 import { flowStage } from './observe/flow.ts';
@@ -21,6 +22,7 @@ import { pathStage } from './observe/path.ts';
 import { portStage } from './observe/port.ts';
 import { queueStage } from './observe/queue.ts';
 import { Arrival, sequenceStage } from './observe/sequence.ts';
+import { sliceStage } from './observe/slice.ts';
 import { stitchStage } from './observe/stitch.ts';
 import type { SharedState } from './shared-state.ts';
 
@@ -104,9 +106,18 @@ export function pipelineOver(
   const observeSequence = sequenceStage(state.sources, arrivalNs);
   const observeClock = clockStage(state.nodes, batch);
   const observeFlow = flowStage(state.flows, batch);
-  const observeQueue = queueStage(state.queues, batch, state.memory.thresholds, state.arrivals, state.edges);
+  const observeQueue = queueStage(
+    state.queues,
+    batch,
+    state.memory.thresholds,
+    state.arrivals,
+    state.edges,
+    state.ports.keys.capacity,
+  );
   const observePort = portStage(state.ports, batch, state.memory.thresholds.portRates);
-  const observePath = pathStage(state.paths, batch, state.moves);
+  const { observe: observePath, latencyNs } = pathStage(state.paths, batch, state.moves, (row) => state.ports.hasPeer(row));
+  const observeSlice = sliceStage(state.slices, batch, state.memory.thresholds.sliceBudgetsNs, latencyNs);
+  const observeClass = classStage(state.classes, batch, state.memory.thresholds.queueOfDscp);
   const observeStitch = stitchStage(state.stitch, batch, state.ports);
   const observeDrop = dropStage(state.drops, batch);
   const observeLink = linkStage(state.links, batch);
@@ -189,6 +200,8 @@ export function pipelineOver(
       observePort();
       observeQueue();
       observePath();
+      observeSlice();
+      observeClass();
       observeStitch();
       observeDrop();
       if (links.length > 0) observeLink();

@@ -1,6 +1,7 @@
 // What an operator of a simulated fabric would write into the configuration: names of its nodes, owners of its addresses, what its switches mean by
 // their numbers. Nothing of what is true in it.
 
+import { PS_PER_NS } from '../p4-int/fabric/units.ts';
 import { Topology } from '../p4-int/fabric/topology.ts';
 import type { Scenario, TelemetrySpec } from '../p4-int/fabric/scenario.ts';
 
@@ -13,6 +14,11 @@ export function scenarioSettings(scenario: Scenario) {
       port: 0,
       sources: [{ addresses: ['127.0.0.0/8', '10.0.0.0/8'], ...sourceSettings(scenario) }],
     },
+    classes: scenario.fabric.classes.map(({ queue, dscp, priority }) => ({ queue, dscp, priority })),
+    slices: Object.entries(scenario.truth.sliceBudgets).map(([name, budget]) => ({
+      name,
+      fabricBudget: `${budget / PS_PER_NS}ns`,
+    })),
     nodes: nodes.slice(0, switches).map(({ nodeId, name, firstPort, ports }) => ({
       id: nodeId,
       name,
@@ -20,10 +26,10 @@ export function scenarioSettings(scenario: Scenario) {
     })),
     inventory: scenario.workloads
       .filter(({ untold }) => !untold)
-      .flatMap(({ name, pods }) => {
+      .flatMap(({ name, slice, pods }) => {
         const [namespace, workload] = name.split('/');
         const addresses = pods.flatMap(({ address, address6 }) => (address6 === undefined ? [address] : [address, address6]));
-        return [...new Set(addresses)].map((address) => ({ address, namespace, workload }));
+        return [...new Set(addresses)].map((address) => ({ address, namespace, workload, slice }));
       }),
   };
 }

@@ -32,6 +32,7 @@ export class ScoreCollector implements Contestant {
   readonly #collector: InMemoryCollector;
   readonly #epochUnixNs: bigint;
   readonly #pods: PodLife[];
+  readonly #slices: string[];
   readonly #owners = new OwnerMap(MAX_ADDRESSES, DAY_MS);
   /** By event id: its newest state, and when it was first told of, fabric time. */
   readonly #events = new Map<string, { event: FabricEvent; toldNs: number }>();
@@ -52,6 +53,7 @@ export class ScoreCollector implements Contestant {
       }),
       'score',
     );
+    this.#slices = config.slices.map(({ name }) => name);
     this.#collector = new InMemoryCollector({
       config,
       epochUnixMs: Number(epochUnixNs / 1_000_000n) - START_NS / 1e6,
@@ -82,7 +84,7 @@ export class ScoreCollector implements Contestant {
     const events = [...this.#events.values()].flatMap(({ event, toldNs }) =>
       isCongestion(event) ? [this.#congestionOf(event, toldNs)] : this.#conditionOf(event, toldNs),
     );
-    return { events, latencies: this.#latencies(), sliceLatencies: [], incidents };
+    return { events, latencies: this.#latencies(), sliceLatencies: this.#sliceLatencies(), incidents };
   }
 
   #tellOwners(fabricNs: number): void {
@@ -140,6 +142,15 @@ export class ScoreCollector implements Contestant {
     };
   }
 
+  #sliceLatencies(): Findings['sliceLatencies'] {
+    const { slices } = this.#collector.state;
+    return this.#slices.map((slice, i) => {
+      const at = (q: number): number => slices.latencyQuantileNs(i + 1, q);
+      const badShare = slices.latePackets(i + 1) / Math.max(1, slices.packets(i + 1));
+      return { slice, p50Ns: at(0.5), p99Ns: at(0.99), p999Ns: at(0.999), badShare };
+    });
+  }
+
   #latencies(): FoundLatency[] {
     const { queues } = this.#collector.state;
     const { names } = this.#collector.diagnosis;
@@ -155,12 +166,12 @@ export class ScoreCollector implements Contestant {
 function podsOf({ workloads }: Scenario): PodLife[] {
   const pods = workloads
     .filter(({ untold }) => !untold)
-    .flatMap(({ name, pods: all }) => {
+    .flatMap(({ name, slice, pods: all }) => {
       const [namespace, workload] = name.split('/');
       return all.map(({ address, address6, from, until }, i) => ({
         uid: `${name}/${i}`,
         addresses: address6 === undefined ? [address] : [address, address6],
-        owner: { kind: 'pod' as const, namespace, workload, pod: `${workload}-${i}`, confidence: 1 },
+        owner: { kind: 'pod' as const, namespace, workload, pod: `${workload}-${i}`, ...(slice && { slice }), confidence: 1 },
         fromNs: from / PS_PER_NS,
         untilNs: until === undefined ? Infinity : until / PS_PER_NS,
         isTold: false,

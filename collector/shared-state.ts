@@ -11,6 +11,7 @@ import { ArrivalPool } from './memory/arrivals.ts';
 import { Counters } from './memory/counters.ts';
 import { Ring } from './memory/ring.ts';
 import { NodeTable } from './observe/clock.ts';
+import { ClassTable, type QueueOfDscp } from './observe/class.ts';
 import { DropTable } from './observe/drop.ts';
 import { ExporterTable } from './observe/exporter.ts';
 import { FlowTable } from './observe/flow.ts';
@@ -19,6 +20,7 @@ import { PathTable } from './observe/path.ts';
 import { PortTable } from './observe/port.ts';
 import { QueueTable, type QueueSettings } from './observe/queue.ts';
 import { SequenceTable } from './observe/sequence.ts';
+import { SliceTable } from './observe/slice.ts';
 import { StitchTable } from './observe/stitch.ts';
 
 /** Bounds of every table. What does not fit is counted and lands in the "others" row. */
@@ -46,10 +48,24 @@ const SECRET_WORDS = 22;
 /** A queue that stays above its floor without reports for so long is not filling. */
 const LOOSE_LOG_NS = 10e6;
 
-/** Settings of the queue machine from the configuration; the build-up may have begun ten opening waits before the opening. */
-export function queueSettingsOf(config: Config): QueueSettings {
+/** What the stages of the hot thread are told by the configuration. */
+export interface ObserveSettings extends QueueSettings {
+  /** The queue of each DSCP value, where classes are configured. */
+  queueOfDscp: QueueOfDscp;
+  /** What the fabric may cost a packet, ns, by slice; the first is no slice. */
+  sliceBudgetsNs: Float64Array;
+}
+
+/** Settings of the stages from the configuration; the build-up may have begun ten opening waits before the opening. */
+export function observeSettingsOf(config: Config): ObserveSettings {
   const { openWait, closeWait, timeoutAfter } = config.congestion;
+  const queueOfDscp: (number | undefined)[] = [];
+  for (const { queue, dscp } of config.classes) for (const value of dscp) queueOfDscp[value] = queue;
+  const rest = config.classes.find(({ dscp }) => dscp.length === 0);
+  if (rest !== undefined) for (let value = 0; value < 64; value++) queueOfDscp[value] ??= rest.queue;
   return {
+    queueOfDscp,
+    sliceBudgetsNs: Float64Array.from([Infinity, ...config.slices.map(({ fabricBudget }) => fabricBudget)]),
     openWaitNs: openWait,
     closeWaitNs: closeWait,
     floorWaitNs: openWait / 20,
@@ -90,7 +106,7 @@ export class HashSecret {
 /** What the hot thread needs to build the same tables over the same memory. */
 export interface SharedMemory {
   readonly capacity: Capacity;
-  readonly thresholds: QueueSettings;
+  readonly thresholds: ObserveSettings;
   readonly secret: Uint32Array;
   readonly buffer: SharedArrayBuffer;
 }
@@ -111,6 +127,8 @@ export class SharedState {
   readonly paths: PathTable;
   readonly moves: Ring;
   readonly stitch: StitchTable;
+  readonly classes: ClassTable;
+  readonly slices: SliceTable;
 
   /** Builds the tables over memory that is there already: both threads must do it alike. */
   constructor(memory: SharedMemory) {
@@ -130,10 +148,12 @@ export class SharedState {
     this.paths = parts.paths;
     this.moves = parts.moves;
     this.stitch = parts.stitch;
+    this.classes = parts.classes;
+    this.slices = parts.slices;
   }
 
   /** New tables over new memory of the right size, all zero. */
-  static allocate(capacity: Capacity, thresholds: QueueSettings, secret: HashSecret): SharedState {
+  static allocate(capacity: Capacity, thresholds: ObserveSettings, secret: HashSecret): SharedState {
     const parts = { capacity, thresholds, secret: secret.words };
     const buffer = new SharedArrayBuffer(measure((arena) => void cut(arena, parts)));
     return new SharedState({ ...parts, buffer });
@@ -161,5 +181,24 @@ function cut(arena: Arena, { capacity, thresholds, secret }: Omit<SharedMemory, 
   const paths = new PathTable(arena, capacity.flows + 1);
   const moves = new Ring(arena, capacity.edges, MOVE_WIDTH);
   const stitch = new StitchTable(arena, HISTORIES);
-  return { counters, exporters, sources, nodes, flows, arrivals, edges, queues, links, ports, drops, paths, moves, stitch };
+  const classes = new ClassTable(arena, capacity.nodes + 1);
+  const slices = new SliceTable(arena, capacity.flows + 1);
+  return {
+    counters,
+    exporters,
+    sources,
+    nodes,
+    flows,
+    arrivals,
+    edges,
+    queues,
+    links,
+    ports,
+    drops,
+    paths,
+    moves,
+    stitch,
+    classes,
+    slices,
+  };
 }

@@ -24,6 +24,8 @@ const QUIET_NS: Partial<Record<ConditionKind, number>> = {
 };
 const USUAL_QUIET_NS = 3e9;
 const MAX_OPEN = 1024;
+/** How often an open condition that goes on is told of again. */
+const REFRESH_NS = 1e9;
 
 /** What a detector says of a condition. */
 export interface Finding {
@@ -43,6 +45,9 @@ interface Open {
   event: ConditionEvent;
   fromNs: number;
   lastNs: number;
+  /** When it was last told of, and how it stood then. */
+  toldNs: number;
+  told: ConditionEvent | undefined;
 }
 
 export class ConditionBook {
@@ -74,7 +79,13 @@ export class ConditionBook {
       this.overflow++;
       return undefined;
     }
-    const open = known ?? { event: this.#eventOf(key, finding), fromNs: finding.fromNs, lastNs: finding.atNs };
+    const open = known ?? {
+      event: this.#eventOf(key, finding),
+      fromNs: finding.fromNs,
+      lastNs: finding.atNs,
+      toldNs: nowNs,
+      told: undefined,
+    };
     this.#open.set(key, open);
     const before = open.event;
     open.lastNs = Math.max(open.lastNs, finding.atNs);
@@ -88,7 +99,7 @@ export class ConditionBook {
       confidence: finding.confidence ?? before.confidence,
       related: [...new Set([...before.related, ...(finding.related ?? [])])].slice(-16),
     };
-    if (known === undefined || open.event.severity !== before.severity) this.#watch(open.event, nowNs);
+    if (known === undefined || open.event.severity !== before.severity) this.#tell(open, nowNs);
     return open.event;
   }
 
@@ -98,9 +109,21 @@ export class ConditionBook {
     if (open !== undefined) this.#close(open, { kind: 'observed', earliest: this.#iso(atNs), latest: this.#iso(atNs) }, nowNs);
   }
 
+  /** Tells how everything stands that is open and has moved on. */
+  refresh(nowNs: number): void {
+    for (const open of this.#open.values()) if (open.told !== open.event) this.#tell(open, nowNs);
+  }
+
+  #tell(open: Open, nowNs: number): void {
+    open.toldNs = nowNs;
+    open.told = open.event;
+    this.#watch(open.event, nowNs);
+  }
+
   /** Closes what has not been raised for its quiet time. */
   advance(nowNs: number): void {
     for (const open of this.#open.values()) {
+      if (open.told !== open.event && nowNs - open.toldNs >= REFRESH_NS) this.#tell(open, nowNs);
       const quietNs = QUIET_NS[open.event.kind] ?? USUAL_QUIET_NS;
       if (nowNs - open.lastNs < quietNs) continue;
       this.#close(open, { kind: 'inferred', earliest: this.#iso(open.lastNs), latest: this.#iso(nowNs) }, nowNs);

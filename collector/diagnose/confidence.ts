@@ -41,7 +41,9 @@ export function confidenceOf(doubt: Doubt): number {
   const variance =
     ((first * (1 - first) + second * (1 - second) + 2 * first * second) / (n + 1)) * (1 - Math.min(1, doubt.reportedRatio ?? 0));
   const right = variance <= 0 ? (first > second ? 1 : 0.5) : normalCdf((first - second) / Math.sqrt(variance));
-  const coverage = doubt.coverage === null ? 1 : Math.min(1, Math.max(0, (doubt.coverage - 0.3) / 0.5));
+  // Of few reports the estimate of all octets varies by itself: only what chance does not explain is missing.
+  const chance = Math.sqrt((1 - Math.min(1, doubt.reportedRatio ?? 0)) / Math.max(1, n));
+  const coverage = doubt.coverage === null ? 1 : Math.min(1, Math.max(0, (doubt.coverage * (1 + 2 * chance) - 0.3) / 0.5));
   const loss = doubt.coverage === null ? Math.min(1, doubt.reportLossRatio ?? UNKNOWN_LOSS) : 0;
   return right * coverage * doubt.identifiedShare * Math.min(1, doubt.explainedShare / EXPLAINED_SHARE) * (1 - loss / 2);
 }

@@ -7,22 +7,11 @@
 
 import { createHash } from 'node:crypto';
 import { Edge, EDGE_WIDTH, EdgeKind } from '../edge.ts';
-import {
-  ownerKeyOf,
-  queueKeyOf,
-  type CongestionEvent,
-  type Culprit,
-  type EventEnd,
-  type Owner,
-  type QueueScope,
-} from '../event.ts';
+import { queueKeyOf, type CongestionEvent, type EventEnd, type Owner, type QueueScope } from '../event.ts';
 import { FlowWord, tunnelKindOf, TunnelKind } from '../flow-key.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
 import type { FlowKey } from '../observe/flow.ts';
-import { confidenceOf } from './confidence.ts';
-import { counterfactualShares } from './counterfactual.ts';
-import { blame, octetsOf, type BuildUp } from './culprit.ts';
-import { victimsOf } from './victim.ts';
+import { attribute, type Account } from './attribution.ts';
 
 /** What the diagnosis needs to know; narrow getters over the shared tables, given by main. */
 export interface CongestionSources {
@@ -39,6 +28,10 @@ export interface CongestionSources {
   /** Whether the hot thread still has this event of the queue open. */
   isOpen(row: number, openCount: number): boolean;
   portBytesPerNs(row: number): number;
+  /** Whether the node reports changes of latency only. */
+  isFiltered(row: number): boolean;
+  /** How packets of queue `other` delay those of `row`, both of one port: 0 not at all, 1 in their turn, 2 they are served before. */
+  rankOf(row: number, other: number): number;
   /** Whether other queues of the same port have been heard of lately. */
   sharesPort(row: number): boolean;
   /** Add to node time to get collector time, ns. */
@@ -87,6 +80,9 @@ const REFRESH_NS = 1e9;
 const MAX_ARRIVALS_PER_POLL = 16_384;
 /** Edges held here; the rest waits in the ring, which counts what it has no room for. */
 const MAX_WAITING = 256;
+const NO_ACCOUNT: Account = { expected: 0, unseen: 0, reports: 0, reported: 1 };
+/** How much of what was known counts after one event more. */
+const ACCOUNT_MEMORY = 0.95;
 
 export class CongestionDiagnosis {
   readonly #sources: CongestionSources;
@@ -94,6 +90,8 @@ export class CongestionDiagnosis {
   readonly #watch: CongestionWatcher;
   /** By queue row; at most one open event per queue, so the queue table bounds it. */
   readonly #open = new Map<number, OpenCongestion>();
+  /** By queue row: what was not seen so far. */
+  readonly #accounts = new Map<number, Account>();
   readonly #edge = new Float64Array(EDGE_WIDTH);
   readonly #waiting: Float64Array[] = [];
 
@@ -138,6 +136,11 @@ export class CongestionDiagnosis {
     if (isNews && this.#sources.isOpen(open.row, open.openCount)) this.#take(edge, nowNs);
   }
 
+  /** Rows of queues with open events. */
+  get openRows(): number[] {
+    return [...this.#open.keys()];
+  }
+
   /** True when no event is open and none is on its way. */
   get isIdle(): boolean {
     return this.#open.size === 0 && this.#waiting.length === 0;
@@ -178,7 +181,10 @@ export class CongestionDiagnosis {
     if (arrivals !== undefined) this.#judge(event, edge, arrivals);
     else if (open !== undefined) {
       // The evidence could not be read this time: what was found before stands.
+      if (open.event.kind === 'starvation') event.kind = 'starvation';
       event.culprits = open.event.culprits;
+      event.pattern = open.event.pattern;
+      event.fanIn = open.event.fanIn;
       event.victims = open.event.victims;
       event.selfInflicted = open.event.selfInflicted;
       event.confidence = open.event.confidence;
@@ -220,6 +226,8 @@ export class CongestionDiagnosis {
       peakDepthBytes: depth > 0 ? Math.round(depth) : null,
       dropReports: edge[Edge.dropReports],
       culprits: [],
+      pattern: 'unknown',
+      fanIn: null,
       victims: [],
       selfInflicted: null,
       confidence: 0,
@@ -236,6 +244,7 @@ export class CongestionDiagnosis {
   #judge(event: CongestionEvent, edge: Float64Array, log: ArrivalLog): void {
     const row = edge[Edge.queueRow];
     const offset = this.#sources.nodeOffsetNs(row);
+    const ends = new Map<number, readonly [string, string] | undefined>();
     // One look-up per flow and second: that is how finely it is known when an address changed hands.
     const owners = new Map<number, readonly [Owner, Owner]>();
     const ownersOf = (arrival: number): readonly [Owner, Owner] => {
@@ -252,61 +261,47 @@ export class CongestionDiagnosis {
       owners.set(key, found as [Owner, Owner]);
       return found as [Owner, Owner];
     };
-    const senderOf = (arrival: number): Owner => ownersOf(arrival)[0];
-    const loss = event.evidence.reportLossRatio ?? 0;
-    const rate = this.#sources.portBytesPerNs(row);
-    const window: BuildUp = { fromNodeNs: edge[Edge.buildUpNodeNs], toNodeNs: edge[Edge.peakNodeNs], portBytesPerNs: rate };
-    // Conservation: what came in is what left at line rate plus what is queued at the peak. Only a port with one queue tells.
-    const expected = rate * (window.toNodeNs - window.fromNodeNs + edge[Edge.peakWaitNs]);
-    const isKnown = expected > 0 && !this.#sources.sharesPort(row);
-    const verdict = blame(log, octetsOf(log, loss, window), window, senderOf);
-    // A queue that shares its port drains as it was seen to.
-    const drain = isKnown ? rate : Math.min(rate, drainOf(log, window.fromNodeNs, edge[Edge.lastNodeNs], loss));
-    const whole = { fromNodeNs: window.fromNodeNs, toNodeNs: edge[Edge.lastNodeNs], portBytesPerNs: drain };
-    event.culprits = this.#withCounterfactuals(verdict.culprits, log, whole, loss, senderOf);
-    const harmed = victimsOf(
-      log,
-      { fromNodeNs: window.fromNodeNs, toNodeNs: edge[Edge.lastNodeNs] },
-      loss,
-      this.#options.budgetNs,
-      verdict.culprits,
-      senderOf,
-      (arrival) => ownersOf(arrival)[1],
-    );
-    event.victims = harmed.victims;
-    event.selfInflicted = harmed.selfInflicted;
-    event.evidence.reports = Math.max(event.evidence.reports, log.length);
-    event.evidence.effectiveReports = verdict.effectiveReports;
-    event.evidence.identifiedShare = verdict.identifiedShare;
-    event.evidence.coverage = isKnown ? Math.min(1, verdict.totalBytes / expected) : null;
-    event.confidence = confidenceOf({
-      shares: verdict.culprits.map((c) => c.buildUpShare),
-      effectiveReports: verdict.effectiveReports,
-      reportedRatio: isKnown ? Math.min(1, verdict.reportedBytes / expected) : null,
-      coverage: event.evidence.coverage,
-      identifiedShare: verdict.identifiedShare,
-      explainedShare: explainedShareOf(edge, rate),
-      reportLossRatio: event.evidence.reportLossRatio,
+    const endsOf = (arrival: number): readonly [string, string] | undefined => {
+      const flow = log.flowRow[arrival] * GENERATIONS + (log.flowGeneration[arrival] % GENERATIONS);
+      if (!ends.has(flow)) {
+        const words = this.#sources.flowAt(log.flowRow[arrival], log.flowGeneration[arrival])?.words;
+        const text = (at: number): string => words!.subarray(at, at + 4).join('.');
+        ends.set(flow, words === undefined ? undefined : [text(FlowWord.source), text(FlowWord.destination)]);
+      }
+      return ends.get(flow);
+    };
+    const verdict = attribute(edge, log, event.evidence.reportLossRatio, {
+      portBytesPerNs: this.#sources.portBytesPerNs(row),
+      sharesPort: this.#sources.sharesPort(row),
+      isFiltered: this.#sources.isFiltered(row),
+      budgetNs: this.#options.budgetNs,
+      portAccount: this.#accounts.get(row) ?? NO_ACCOUNT,
+      rankOf: (other) => this.#sources.rankOf(row, other),
+      senderOf: (arrival) => ownersOf(arrival)[0],
+      receiverOf: (arrival) => ownersOf(arrival)[1],
+      endsOf,
     });
+    if (verdict.account !== undefined && edge[Edge.kind] === EdgeKind.closed) this.#keepAccount(row, verdict.account);
+    if (verdict.isStarved) event.kind = 'starvation';
+    event.culprits = verdict.culprits;
+    event.pattern = verdict.pattern;
+    event.victims = verdict.victims;
+    event.selfInflicted = verdict.selfInflicted;
+    event.confidence = verdict.confidence;
+    event.evidence = { ...event.evidence, ...verdict.evidence, reports: Math.max(event.evidence.reports, log.length) };
+    event.fanIn = verdict.incast?.senders ?? null;
   }
 
-  /** The culprits, each with what the queue would have been without it, from build-up to the newest report. */
-  #withCounterfactuals(
-    culprits: Culprit[],
-    log: ArrivalLog,
-    whole: BuildUp,
-    loss: number,
-    senderOf: (arrival: number) => Owner,
-  ): Culprit[] {
-    const groups = new Map(culprits.map((culprit, i) => [ownerKeyOf(culprit), i]));
-    const shares = counterfactualShares(
-      log,
-      octetsOf(log, loss, whole),
-      whole,
-      culprits.length,
-      (arrival) => groups.get(ownerKeyOf(senderOf(arrival))) ?? -1,
-    );
-    return culprits.map((culprit, i) => ({ ...culprit, counterfactual: shares === null ? null : shares[i] }));
+  /** What was not seen at a queue over its events; older ones count for less. */
+  #keepAccount(row: number, { expected, unseen, reports, reported }: Account): void {
+    const before = this.#accounts.get(row) ?? NO_ACCOUNT;
+    const all = before.reports * ACCOUNT_MEMORY + reports;
+    this.#accounts.set(row, {
+      expected: before.expected * ACCOUNT_MEMORY + expected,
+      unseen: before.unseen * ACCOUNT_MEMORY + unseen,
+      reports: all,
+      reported: (before.reported * before.reports * ACCOUNT_MEMORY + reported * reports) / Math.max(1, all),
+    });
   }
 
   /** Owner of one end of a flow. A subscriber's address belongs to no workload: there the end of the GTP-U tunnel does. */
@@ -336,27 +331,6 @@ export class CongestionDiagnosis {
     open.event = event;
     this.#watch(event, nowNs);
   }
-}
-
-/** Octets per ns that left the queue between these times, by the arrivals and their waits; 0 when there were none. */
-function drainOf(log: ArrivalLog, fromNodeNs: number, toNodeNs: number, lossRatio: number): number {
-  let bytes = 0;
-  let firstNs = Infinity;
-  let lastNs = -Infinity;
-  for (let i = 0; i < log.length; i++) {
-    if (log.enqueueNodeNs[i] < fromNodeNs || log.enqueueNodeNs[i] > toNodeNs) continue;
-    bytes += log.lengthBytes[i] * log.weight[i];
-    firstNs = Math.min(firstNs, log.enqueueNodeNs[i]);
-    lastNs = Math.max(lastNs, log.enqueueNodeNs[i] + log.waitNs[i]);
-  }
-  return lastNs > firstNs ? bytes / (1 - Math.min(lossRatio, 0.95)) / (lastNs - firstNs) : 0;
-}
-
-/** What part of the longest wait the octets in the queue explain; all of it where depth or rate is not known. */
-function explainedShareOf(edge: Float64Array, bytesPerNs: number): number {
-  const depth = edge[Edge.peakDepthBytes];
-  const atLineRate = bytesPerNs * edge[Edge.peakWaitNs];
-  return depth > 0 && atLineRate > 0 ? Math.min(1, depth / atLineRate) : 1;
 }
 
 /** The same opening on the same queue has the same id, under replay and in every collector that hears it. */

@@ -4,27 +4,53 @@
 
 import type { ArrivalLog } from '../memory/arrivals.ts';
 import type { BuildUp } from './culprit.ts';
+import type { Unseen } from './unseen.ts';
 
 /**
- * For each group below `groups`, 1 minus the area under the queue without it over the area with all, 0 to 1; null when the rate of the port is not known
- * or no queue comes of the arrivals. `octets`: what each arrival of `log` stands for; `groupOf` maps an arrival to its group, or to none (negative).
+ * For each group below `groups`, 1 minus the wait without it over the wait with all, 0 to 1, waits weighted by octets; null when the rate of the port is not
+ * known or nothing waits. `groupOf` maps an arrival to its group, or to none (negative); arrival -1 is what was not seen.
  */
 export function counterfactualShares(
-  log: ArrivalLog,
-  octets: Float64Array,
-  window: BuildUp,
+  pieces: Pieces,
+  unseen: Unseen | undefined,
+  bytesPerNs: number,
   groups: number,
   groupOf: (arrival: number) => number,
 ): Float64Array | null {
-  if (window.portBytesPerNs <= 0) return null;
-  const { times, bytes, arrival } = spread(log, octets, window);
-  normalise(bytes, log, window);
-  const group = Int32Array.from(arrival, groupOf);
-  const whole = areaWithout(times, bytes, group, window.portBytesPerNs, NOBODY);
+  if (bytesPerNs <= 0) return null;
+  const all = unseen === undefined ? pieces : merged(pieces, unseen);
+  const group = Int32Array.from(all.arrival, groupOf);
+  const whole = waitsWithout(all, group, bytesPerNs, NOBODY);
   if (whole <= 0) return null;
-  return Float64Array.from({ length: groups }, (_, one) =>
-    Math.max(0, 1 - areaWithout(times, bytes, group, window.portBytesPerNs, one) / whole),
-  );
+  return Float64Array.from({ length: groups }, (_, one) => Math.max(0, 1 - waitsWithout(all, group, bytesPerNs, one) / whole));
+}
+
+/**
+ * What the arrivals of a window stand for, in order of time. `rank`: how each delays the queue (0: not at all); `isOwn`: whether it is in the queue itself.
+ */
+export function piecesOf(
+  log: ArrivalLog,
+  octets: Float64Array,
+  window: BuildUp,
+  rank: Uint8Array,
+  isOwn: (arrival: number) => boolean,
+): Pieces {
+  const pieces = spread(log, octets, window, rank, isOwn);
+  if (!rank.includes(2)) normalise(pieces.bytes, log, window);
+  return pieces;
+}
+
+/** What was not seen joins the line where it must have come. */
+function merged(pieces: Pieces, { times, pieces: bytes }: Unseen): Pieces {
+  const seen = pieces.arrival.map((arrival, i) => ({
+    ns: pieces.times[i],
+    bytes: pieces.bytes[i],
+    arrival,
+    rank: pieces.rank[i],
+    isOwn: pieces.isOwn[i],
+  }));
+  const more = Array.from(times, (ns, i) => ({ ns, bytes: bytes[i], arrival: -1, rank: 1, isOwn: 1 }));
+  return sorted([...seen, ...more]);
 }
 
 /** Further from what must have come in than this, octets are missing that belong to somebody else. */
@@ -53,24 +79,44 @@ const MAX_PIECES = 64;
 const MAX_ALL_PIECES = 32_768;
 const GENERATIONS = 1024;
 
-interface Pieces {
+/** Octets that came at certain times. */
+export interface Pieces {
   times: Float64Array;
   bytes: Float64Array;
-  /** The arrival of the log that each is a piece of. */
+  /** The arrival of the log that each is a piece of; -1: none was seen. */
   arrival: number[];
+  rank: Uint8Array;
+  isOwn: Uint8Array;
+}
+
+function sorted(pieces: { ns: number; bytes: number; arrival: number; rank: number; isOwn: number }[]): Pieces {
+  pieces.sort((a, b) => a.ns - b.ns);
+  return {
+    times: Float64Array.from(pieces, ({ ns }) => ns),
+    bytes: Float64Array.from(pieces, ({ bytes }) => bytes),
+    arrival: pieces.map(({ arrival }) => arrival),
+    rank: Uint8Array.from(pieces, ({ rank }) => rank),
+    isOwn: Uint8Array.from(pieces, ({ isOwn }) => isOwn),
+  };
 }
 
 /**
  * The arrivals within the window, in order. One that stands for many packets (sampled, filtered, lost) did not come at once: its octets are spread
  * evenly over the time since its flow was last seen. As one lump it would make a queue of its own.
  */
-function spread(log: ArrivalLog, octets: Float64Array, window: BuildUp): Pieces {
+function spread(
+  log: ArrivalLog,
+  octets: Float64Array,
+  window: BuildUp,
+  rank: Uint8Array,
+  isOwn: (arrival: number) => boolean,
+): Pieces {
   const order = Array.from(octets.keys())
-    .filter((i) => log.enqueueNodeNs[i] >= window.fromNodeNs && log.enqueueNodeNs[i] <= window.toNodeNs)
+    .filter((i) => rank[i] > 0 && log.enqueueNodeNs[i] >= window.fromNodeNs && log.enqueueNodeNs[i] <= window.toNodeNs)
     .sort((a, b) => log.enqueueNodeNs[a] - log.enqueueNodeNs[b]);
   const mostPieces = Math.max(1, Math.min(MAX_PIECES, Math.floor(MAX_ALL_PIECES / Math.max(1, order.length))));
   const lastOfFlowNs = new Map<number, number>();
-  const pieces: { ns: number; bytes: number; arrival: number }[] = [];
+  const pieces: Parameters<typeof sorted>[0] = [];
   for (const i of order) {
     const atNs = log.enqueueNodeNs[i];
     const flow = log.flowRow[i] * GENERATIONS + (log.flowGeneration[i] % GENERATIONS);
@@ -78,32 +124,34 @@ function spread(log: ArrivalLog, octets: Float64Array, window: BuildUp): Pieces 
     lastOfFlowNs.set(flow, atNs);
     const packets = Math.round(octets[i] / Math.max(1, log.lengthBytes[i]));
     const count = Math.max(1, Math.min(mostPieces, packets));
-    for (let piece = 0; piece < count; piece++)
-      pieces.push({ ns: atNs - (sinceNs * piece) / count, bytes: octets[i] / count, arrival: i });
+    for (let piece = 0; piece < count; piece++) {
+      const ns = atNs - (sinceNs * piece) / count;
+      pieces.push({ ns, bytes: octets[i] / count, arrival: i, rank: rank[i], isOwn: isOwn(i) ? 1 : 0 });
+    }
   }
-  pieces.sort((a, b) => a.ns - b.ns);
-  return {
-    times: Float64Array.from(pieces, ({ ns }) => ns),
-    bytes: Float64Array.from(pieces, ({ bytes }) => bytes),
-    arrival: pieces.map(({ arrival }) => arrival),
-  };
+  return sorted(pieces);
 }
 
 /** A group that no arrival is in. */
 const NOBODY = -2;
 
-/** Octets times ns under a queue that these arrivals fill and a port empties, those of the group `skipped` left out. */
-function areaWithout(times: Float64Array, bytes: Float64Array, group: Int32Array, bytesPerNs: number, skipped: number): number {
-  let queued = 0;
-  let area = 0;
-  let before = times[0];
-  for (let i = 0; i < times.length; i++) {
-    if (group[i] === skipped) continue;
-    const passedNs = times[i] - before;
-    const busyNs = Math.min(passedNs, queued / bytesPerNs);
-    area += queued * busyNs - 0.5 * bytesPerNs * busyNs * busyNs;
-    queued = Math.max(0, queued - bytesPerNs * passedNs) + bytes[i];
-    before = times[i];
+/**
+ * Octets times ns that the queue's own pieces wait behind all of the line, those of the group `skipped` left out: the higher rank is served first, and nothing is
+ * interrupted.
+ */
+function waitsWithout({ times, bytes, rank, isOwn }: Pieces, group: Int32Array, bytesPerNs: number, skipped: number): number {
+  const inTurn: number[] = [];
+  const before: number[] = [];
+  for (let i = 0; i < times.length; i++) if (group[i] !== skipped) (rank[i] === 2 ? before : inTurn).push(i);
+  let nowNs = -Infinity;
+  let waits = 0;
+  for (let i = 0, j = 0; i < inTurn.length || j < before.length;) {
+    const next = i < inTurn.length ? times[inTurn[i]] : Infinity;
+    const nextBefore = j < before.length ? times[before[j]] : Infinity;
+    nowNs = Math.max(nowNs, Math.min(next, nextBefore));
+    const piece = nextBefore <= nowNs ? before[j++] : inTurn[i++];
+    if (isOwn[piece] === 1) waits += bytes[piece] * (nowNs - times[piece]);
+    nowNs += bytes[piece] / bytesPerNs;
   }
-  return area + (queued * queued) / (2 * bytesPerNs);
+  return waits;
 }

@@ -20,6 +20,8 @@ export interface Blame {
   /** Estimated octets of all senders, and those of the packets that were really reported. */
   totalBytes: number;
   reportedBytes: number;
+  /** Reports within the build-up. */
+  reports: number;
   /** Kish's effective sample size: (sum w)^2 / sum w^2. */
   effectiveReports: number;
   identifiedShare: number;
@@ -64,12 +66,19 @@ export function octetsOf(log: ArrivalLog, lossRatio: number, window: BuildUp): F
   return octets;
 }
 
-/** Shares of the build-up by owner of the sender. `octets` as from octetsOf; `ownerOf` maps an arrival to its sending owner. */
-export function blame(log: ArrivalLog, octets: Float64Array, window: BuildUp, ownerOf: (arrival: number) => Owner): Blame {
+/** Shares of the build-up by owner of the sender. `octets` as from octetsOf; `ownerOf` maps an arrival to its sending owner, `counts` says which matter. */
+export function blame(
+  log: ArrivalLog,
+  octets: Float64Array,
+  window: BuildUp,
+  ownerOf: (arrival: number) => Owner,
+  counts: (arrival: number) => boolean = () => true,
+): Blame {
   const groups = new Map<string, { owner: Owner; bytes: number; flows: Set<string> }>();
-  const sums = { total: 0, squares: 0, identified: 0, reported: 0 };
+  const sums = { total: 0, squares: 0, identified: 0, reported: 0, reports: 0 };
   for (let i = 0; i < log.length; i++) {
     if (log.enqueueNodeNs[i] < window.fromNodeNs || log.enqueueNodeNs[i] > window.toNodeNs) continue;
+    if (!counts(i)) continue;
     const owner = ownerOf(i);
     const key = ownerKeyOf(owner);
     const group = groups.get(key) ?? { owner, bytes: 0, flows: new Set<string>() };
@@ -79,6 +88,7 @@ export function blame(log: ArrivalLog, octets: Float64Array, window: BuildUp, ow
     sums.total += octets[i];
     sums.squares += octets[i] * octets[i];
     sums.reported += log.lengthBytes[i];
+    sums.reports++;
     if (owner.kind !== 'unknown' && owner.confidence >= 0.8) sums.identified += octets[i];
   }
   const culprits = [...groups.values()]
@@ -97,6 +107,7 @@ export function blame(log: ArrivalLog, octets: Float64Array, window: BuildUp, ow
     culprits,
     totalBytes: sums.total,
     reportedBytes: sums.reported,
+    reports: sums.reports,
     effectiveReports: sums.squares === 0 ? 0 : (sums.total * sums.total) / sums.squares,
     identifiedShare: sums.total === 0 ? 0 : sums.identified / sums.total,
   };

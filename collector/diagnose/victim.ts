@@ -34,6 +34,7 @@ export function victimsOf(
   culprits: readonly Culprit[],
   ownerOf: (arrival: number) => Owner,
   receiverOf: (arrival: number) => Owner,
+  isOwn: (arrival: number) => boolean = () => true,
 ): Harmed {
   const harmNs = Math.max(MIN_HARM_NS, budgetNs * 0.05);
   const inverse = 1 / (1 - Math.min(lossRatio, 0.95));
@@ -41,9 +42,9 @@ export function victimsOf(
   const harms = new Map<string, Harm>();
   for (let i = 0; i < log.length; i++) {
     if (log.enqueueNodeNs[i] < window.fromNodeNs || log.enqueueNodeNs[i] > window.toNodeNs) continue;
+    if (!isOwn(i)) continue;
     const owner = ownerOf(i);
     const key = ownerKeyOf(owner);
-    if (owner.kind === 'unknown') continue;
     const harm = harms.get(key) ?? { owner, waits: [], packets: 0, delayed: 0, sumNs: 0, towards: new Map<string, number>() };
     harms.set(key, harm);
     const packets = log.weight[i] * inverse;

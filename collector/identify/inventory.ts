@@ -9,6 +9,7 @@ export interface InventoryEntry {
   address: string;
   namespace: string;
   workload: string;
+  slice?: string | undefined;
 }
 
 interface Prefix {
@@ -28,7 +29,14 @@ export class Inventory {
         const [network, bits] = entry.address.includes('/')
           ? ipaddr.parseCIDR(entry.address)
           : [ipaddr.parse(entry.address), ipaddr.parse(entry.address).kind() === 'ipv4' ? 32 : 128];
-        const owner: Owner = { kind: 'workload', namespace: entry.namespace, workload: entry.workload, confidence: 0.9 };
+        const { namespace, workload, slice } = entry;
+        const owner: Owner = {
+          kind: 'workload',
+          namespace,
+          workload,
+          ...(slice === undefined ? {} : { slice }),
+          confidence: 0.9,
+        };
         return { network, bits, owner };
       })
       .sort((a, b) => b.bits - a.bits);

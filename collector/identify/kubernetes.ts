@@ -189,6 +189,9 @@ function unixMsOf(date: Date | string | undefined): number | undefined {
   return Number.isNaN(ms) ? undefined : ms;
 }
 
+/** Label of a pod that names its slice. */
+const SLICE_LABEL = 'hopscope.io/slice';
+
 /** The workload above a pod: the owner reference, and for a ReplicaSet its Deployment (the name without the template hash). */
 function ownerOfPod(pod: k8s.V1Pod): Owner {
   const namespace = pod.metadata?.namespace ?? 'default';
@@ -199,5 +202,6 @@ function ownerOfPod(pod: k8s.V1Pod): Owner {
   if (controller?.kind === 'ReplicaSet' && hash !== undefined && workload.endsWith(`-${hash}`)) {
     workload = workload.slice(0, -hash.length - 1);
   }
-  return { kind: 'pod', namespace, workload, pod: name, confidence: 0.99 };
+  const slice = pod.metadata?.labels?.[SLICE_LABEL];
+  return { kind: 'pod', namespace, workload, pod: name, ...(slice === undefined ? {} : { slice }), confidence: 0.99 };
 }

@@ -29,6 +29,8 @@ export interface ArrivalLog {
   tcpSequence: Uint32Array;
   /** 1 where `tcpSequence` was really in the fragment. */
   hasTcpSequence: Uint8Array;
+  /** Queue that it entered: that of the event, or another one of its port. */
+  queueRow: Uint32Array;
 }
 
 /** For how long a log may lie idle before another queue may have it, ns of collector time. */
@@ -62,6 +64,7 @@ export class ArrivalPool {
   readonly #flowGeneration: Uint32Array;
   readonly #tcpSequence: Uint32Array;
   readonly #hasTcpSequence: Uint8Array;
+  readonly #queueRow: Uint32Array;
   /** [0] arrivals that found no log, [1] logs taken from an idle queue. */
   readonly totals: Float64Array;
   #seed = 0x2545f491;
@@ -93,11 +96,12 @@ export class ArrivalPool {
     this.#flowGeneration = arena.uint32(logs * entries);
     this.#tcpSequence = arena.uint32(logs * entries);
     this.#hasTcpSequence = arena.uint8(logs * entries);
+    this.#queueRow = arena.uint32(logs * entries);
     this.totals = arena.float64(2);
     this.#freed = arena.int32(1);
   }
 
-  /** Appends an arrival to the log of queue `row`, which takes one if it has none and `mayTake` allows it. */
+  /** Appends an arrival at queue `queueRow` to the log of queue `row`, which takes one if it has none and `mayTake` allows it. */
   append(
     row: number,
     mayTake: boolean,
@@ -110,6 +114,7 @@ export class ArrivalPool {
     flowGeneration: number,
     tcpSequence: number,
     hasTcpSequence: boolean,
+    queueRow: number,
   ): void {
     if (this.logByRow[row] === 0 && mayTake) this.#take(row, nowNs);
     const log = this.logByRow[row] - 1;
@@ -130,6 +135,7 @@ export class ArrivalPool {
     this.#flowGeneration[at] = flowGeneration;
     this.#tcpSequence[at] = tcpSequence;
     this.#hasTcpSequence[at] = hasTcpSequence ? 1 : 0;
+    this.#queueRow[at] = queueRow;
     Atomics.store(this.#length, log, this.#length[log] + 1);
   }
 
@@ -246,6 +252,7 @@ export class ArrivalPool {
         flowGeneration: this.#flowGeneration.slice(from, from + length),
         tcpSequence: this.#tcpSequence.slice(from, from + length),
         hasTcpSequence: this.#hasTcpSequence.slice(from, from + length),
+        queueRow: this.#queueRow.slice(from, from + length),
       };
       const isUnchanged = Atomics.load(this.#version, log) === before;
       if (isUnchanged && Atomics.load(this.#generation, log) === generation) return copied;
@@ -278,6 +285,7 @@ export class ArrivalPool {
       this.#flowGeneration[target] = this.#flowGeneration[source];
       this.#tcpSequence[target] = this.#tcpSequence[source];
       this.#hasTcpSequence[target] = this.#hasTcpSequence[source];
+      this.#queueRow[target] = this.#queueRow[source];
     }
     this.#length[log] = kept;
     this.#weight[log] *= 2;

@@ -37,6 +37,8 @@ const [TTL, LOWEST_TTL, FALLS, HABIT] = [0, 8, 16, 24];
 const LOOP_FALLS = 3;
 const LOOP_WINDOW_MS = 1000;
 const KNOWN = 2;
+/** What a node told of a flow longer ago is not how it is now. */
+const FRESH_MS = 1200;
 
 /** One node on the way of a flow. */
 export interface PathHop {
@@ -107,8 +109,13 @@ export class PathTable {
   }
 }
 
-/** The stage over a batch: brings the way of the flow of each hop up to date. */
-export function pathStage(paths: PathTable, batch: HopBatch, moves: Ring): () => void {
+/** The stage over a batch: brings the way of the flow of each hop up to date. `hasPeer`: whether another node lies behind an interface. */
+export function pathStage(
+  paths: PathTable,
+  batch: HopBatch,
+  moves: Ring,
+  hasPeer: (portRow: number) => boolean,
+): { observe: () => void; latencyNs: (hop: number) => number } {
   const { doubles, words } = paths;
   const { nodeTag, portRow, queueRow, enqueueNodeNs, report: reportOf } = batch;
   const {
@@ -121,6 +128,8 @@ export function pathStage(paths: PathTable, batch: HopBatch, moves: Ring): () =>
     packetLengthBytes,
     representedPackets,
     tcpSequence,
+    firstHop,
+    hopCount,
     datagram: datagramOf,
   } = batch.reports;
   const { timestampWrapNs, isFiltered } = batch.datagrams;
@@ -258,5 +267,41 @@ export function pathStage(paths: PathTable, batch: HopBatch, moves: Ring): () =>
     moves.push(move);
   }
 
-  return observe;
+  /** What its nodes have cost a packet that leaves the fabric with this hop, by the newest that each of them told, ns; -1 where it leaves to another node. */
+  function latencyNs(hop: number): number {
+    const report = reportOf[hop];
+    const own = latencyOf(batch, hop, timestampWrapNs[datagramOf[report]]);
+    if (own < 0 || portRow[hop] === 0 || (flags[report] & FLAG_DROPPED) !== 0) return -1;
+    if (hopCount[report] > 1) return hop === firstHop[report] + hopCount[report] - 1 ? sumOfStack(report) : -1;
+    if (hasPeer(portRow[hop])) return -1;
+    const at = flowRow[report] * FLOW_WORDS;
+    const nowMs = Math.floor(batch.arrivalNs[0] / 1e6);
+    const ownTtl = ttlOf(report);
+    let sum = own;
+    for (let slot = 0; slot < words[at + USED]; slot++) {
+      const s = slotAt(at, slot);
+      if (ttlAt(s) > ownTtl && nowMs - words[s + SEEN_MS] <= FRESH_MS && isNewestOfTtl(at, slot)) sum += words[s + LATENCY_NS];
+    }
+    return sum;
+  }
+
+  function sumOfStack(report: number): number {
+    let sum = 0;
+    for (let hop = firstHop[report]; hop < firstHop[report] + hopCount[report]; hop++) {
+      sum += Math.max(0, latencyOf(batch, hop, timestampWrapNs[datagramOf[report]]));
+    }
+    return sum;
+  }
+
+  /** Of two nodes at one distance the flow has left the one that was heard of before. */
+  function isNewestOfTtl(at: number, slot: number): boolean {
+    const s = slotAt(at, slot);
+    for (let other = 0; other < words[at + USED]; other++) {
+      const o = slotAt(at, other);
+      if (other !== slot && ttlAt(o) === ttlAt(s) && words[o + SEEN_MS] > words[s + SEEN_MS]) return false;
+    }
+    return true;
+  }
+
+  return { observe, latencyNs };
 }

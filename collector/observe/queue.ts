@@ -13,6 +13,7 @@ import type { Arena } from '../memory/arena.ts';
 import type { ArrivalPool } from '../memory/arrivals.ts';
 import { FINE_BUCKETS, fineBoundNs, fineBucket, LATENCY_BUCKETS, latencyBucket } from '../memory/histogram.ts';
 import { KeyTable, rowLayout } from '../memory/key-table.ts';
+import { PortArrivals } from '../memory/port-arrivals.ts';
 import type { Ring } from '../memory/ring.ts';
 
 // Bound here, because an imported binding is loaded and checked at each use.
@@ -40,11 +41,14 @@ const GROWTH_NS = [1e6, 5e6, 100e6] as const;
 const IDLE_NS = 600e9;
 /** A queue that stands for hours must not become its own normal: the least latency is held for one to two days. */
 const BASE_WINDOW_NS = 24 * 3600e9;
+/** Ports of several queues whose newest arrivals are kept, and how many of each. */
+const SHARED_PORTS = 64;
+const ARRIVALS_PER_PORT = 2048;
 
 /** Node tag, egress interface, queue. */
 const KEY_WORDS = 3;
 const HOT_FIELDS = 12;
-const EVENT_FIELDS = 12;
+const EVENT_FIELDS = 14;
 const LAYOUT = rowLayout(KEY_WORDS, HOT_FIELDS + LATENCY_BUCKETS + EVENT_FIELDS);
 const { rowDoubles: ROW_DOUBLES } = LAYOUT;
 /** Fields of a row: what every hop touches first, so that it lies in two cache lines; then the histogram; then the open event. */
@@ -76,6 +80,8 @@ const [
   EVENT_REPORTS,
   EVENT_DROPS,
   NEXT_GROWTH_NS,
+  HAS_OTHERS,
+  IS_FILTERED,
 ] = Array.from({ length: EVENT_FIELDS }, (_, field) => LATENCY_COUNTS + LATENCY_BUCKETS + field);
 
 export class QueueTable {
@@ -151,6 +157,21 @@ export class QueueTable {
     return this.#n[row * ROW_DOUBLES + OPEN] === 1;
   }
 
+  /** Whether the newest report told of a change of latency only. */
+  isFiltered(row: number): boolean {
+    return this.#n[row * ROW_DOUBLES + IS_FILTERED] === 1;
+  }
+
+  /** Reports of the newest event. */
+  eventReports(row: number): number {
+    return this.#n[row * ROW_DOUBLES + EVENT_REPORTS];
+  }
+
+  /** Wait of the packet that came in last, ns. */
+  lastWaitNs(row: number): number {
+    return this.#n[row * ROW_DOUBLES + LAST_WAIT_NS];
+  }
+
   openCount(row: number): number {
     return this.#n[row * ROW_DOUBLES + OPEN_COUNT];
   }
@@ -177,6 +198,7 @@ export class QueueTable {
     e[Edge.dropReports] = n[base + EVENT_DROPS];
     e[Edge.openCount] = n[base + OPEN_COUNT];
     e[Edge.logGeneration] = this.#arrivals.generationOf(log);
+    e[Edge.hasOthers] = n[base + HAS_OTHERS];
   }
 
   /** The event of the queue as it stands now, as an edge that nobody sent. For the calm thread. */
@@ -192,6 +214,7 @@ export function queueStage(
   thresholds: QueueSettings,
   arrivals: ArrivalPool,
   edges: Ring,
+  portRows: number,
 ): () => void {
   const { keys } = queues;
   const { doubles: n, wanted } = keys;
@@ -206,6 +229,7 @@ export function queueStage(
     queueOccupancy,
     enqueueNodeNs,
     queueRow,
+    portRow,
     report: reportOf,
   } = batch;
   const {
@@ -218,8 +242,9 @@ export function queueStage(
     flowParts,
     tcpSequence,
   } = batch.reports;
-  const { timestampWrapNs, portBytesPerNs, occupancyUnitBytes, emptyLatencyNs } = batch.datagrams;
+  const { timestampWrapNs, portBytesPerNs, occupancyUnitBytes, emptyLatencyNs, isFiltered } = batch.datagrams;
   const edge = new Float64Array(EDGE_WIDTH);
+  const portArrivals = new PortArrivals(portRows, SHARED_PORTS, ARRIVALS_PER_PORT);
 
   function observe(): void {
     const nowNs = batch.arrivalNs[0];
@@ -287,7 +312,9 @@ export function queueStage(
     if (row === 0) return;
     const depthBytes = depthKnown ? queueOccupancy[hop] * unit : waitNs * rate;
     if (n[base + PORT_BYTES_PER_NS] !== rate) n[base + PORT_BYTES_PER_NS] = rate;
-    step(row, enqueueNodeNs[hop], waitNs, depthBytes, nowNs, report);
+    if (n[base + IS_FILTERED] !== isFiltered[datagram]) n[base + IS_FILTERED] = isFiltered[datagram];
+    if (portRow[hop] !== 0) keepForOthers(row, portRow[hop], enqueueNodeNs[hop], waitNs, nowNs, report);
+    step(row, portRow[hop], enqueueNodeNs[hop], waitNs, depthBytes, nowNs, report);
   }
 
   /** The queue's latency when empty: the least of the last one to two days. */
@@ -300,11 +327,19 @@ export function queueStage(
     } else if (latencyNs < n[base + BASE_NS]) n[base + BASE_NS] = latencyNs;
   }
 
-  function step(row: number, enqueueNs: number, waitNs: number, depthBytes: number, nowNs: number, report: number): void {
+  function step(
+    row: number,
+    port: number,
+    enqueueNs: number,
+    waitNs: number,
+    depthBytes: number,
+    nowNs: number,
+    report: number,
+  ): void {
     const base = row * ROW_DOUBLES;
     const t = thresholds;
     if (waitNs > n[base + PEAK_WAIT_NS]) n[base + PEAK_WAIT_NS] = waitNs;
-    if (n[base + OPEN] === 1 && nowNs - n[base + LAST_WAIT_SEEN_NS] >= t.timeoutAfterNs) giveUp(row);
+    if (n[base + OPEN] === 1 && nowNs - n[base + LAST_WAIT_SEEN_NS] >= t.timeoutAfterNs) giveUp(row, port);
     n[base + LAST_WAIT_SEEN_NS] = nowNs;
     const sinceLastNs = enqueueNs - n[base + LAST_NODE_NS];
     const isBelowFloor = waitNs < t.floorWaitNs && n[base + OPEN] === 0;
@@ -317,8 +352,8 @@ export function queueStage(
     if (isBelowFloor) {
       n[base + EMPTY_NODE_NS] = enqueueNs;
       arrivals.release(row);
-    } else if (n[base + OPEN] === 1) continueEvent(row, enqueueNs, waitNs, depthBytes);
-    else if (waitNs >= t.openWaitNs) openEvent(row, enqueueNs, waitNs, depthBytes);
+    } else if (n[base + OPEN] === 1) continueEvent(row, port, enqueueNs, waitNs, depthBytes);
+    else if (waitNs >= t.openWaitNs) openEvent(row, port, enqueueNs, waitNs, depthBytes, nowNs);
     n[base + LAST_NODE_NS] = enqueueNs;
     n[base + LAST_WAIT_NS] = waitNs;
   }
@@ -337,10 +372,30 @@ export function queueStage(
       flowGeneration[report],
       tcpSequence[report],
       (flowParts[report] & PART_TCP_SEQUENCE) !== 0,
+      row,
     );
   }
 
-  function openEvent(row: number, enqueueNs: number, waitNs: number, depthBytes: number): void {
+  /** What leaves by a port that several queues share is kept: a packet waits for those of other queues, too. */
+  function keepForOthers(row: number, port: number, enqueueNs: number, waitNs: number, nowNs: number, report: number): void {
+    if (!portArrivals.isShared(port, row)) return;
+    portArrivals.add(
+      port,
+      row,
+      nowNs,
+      enqueueNs,
+      waitNs,
+      packetLengthBytes[report],
+      representedPackets[report],
+      flowRow[report],
+      flowGeneration[report],
+      tcpSequence[report],
+      (flowParts[report] & PART_TCP_SEQUENCE) !== 0,
+      arrivals,
+    );
+  }
+
+  function openEvent(row: number, port: number, enqueueNs: number, waitNs: number, depthBytes: number, nowNs: number): void {
     const base = row * ROW_DOUBLES;
     n[base + OPEN] = 1;
     n[base + OPEN_COUNT]++;
@@ -353,12 +408,16 @@ export function queueStage(
     n[base + EVENT_DROPS] = 0;
     n[base + NEXT_GROWTH_NS] = GROWTH_NS[0];
     // Evidence that lacks a part of the build-up would accuse whoever came last: none is better.
-    if (arrivals.isCompleteSince(row, n[base + BUILD_UP_NODE_NS])) arrivals.pin(row);
-    else arrivals.release(row);
+    const buildUpNs = n[base + BUILD_UP_NODE_NS];
+    n[base + HAS_OTHERS] = 0;
+    if (arrivals.isCompleteSince(row, buildUpNs)) {
+      arrivals.pin(row);
+      if (portArrivals.listen(port, row, buildUpNs, nowNs, arrivals)) n[base + HAS_OTHERS] = 1;
+    } else arrivals.release(row);
     emit(EdgeKind.opened, row, enqueueNs, arrivals.logOf(row));
   }
 
-  function continueEvent(row: number, enqueueNs: number, waitNs: number, depthBytes: number): void {
+  function continueEvent(row: number, port: number, enqueueNs: number, waitNs: number, depthBytes: number): void {
     const base = row * ROW_DOUBLES;
     n[base + EVENT_REPORTS]++;
     if (waitNs > n[base + EVENT_PEAK_WAIT_NS]) {
@@ -366,15 +425,16 @@ export function queueStage(
       n[base + EVENT_PEAK_NODE_NS] = enqueueNs;
     }
     if (depthBytes > n[base + EVENT_PEAK_DEPTH_BYTES]) n[base + EVENT_PEAK_DEPTH_BYTES] = depthBytes;
-    if (waitNs < thresholds.closeWaitNs) return closeEvent(row, enqueueNs);
+    if (waitNs < thresholds.closeWaitNs) return closeEvent(row, port, enqueueNs);
     const ageNs = enqueueNs - n[base + OPENED_NODE_NS];
     if (ageNs < n[base + NEXT_GROWTH_NS]) return;
     n[base + NEXT_GROWTH_NS] = nextGrowth(ageNs);
     emit(EdgeKind.grew, row, enqueueNs, arrivals.logOf(row));
   }
 
-  function closeEvent(row: number, enqueueNs: number): void {
+  function closeEvent(row: number, port: number, enqueueNs: number): void {
     const base = row * ROW_DOUBLES;
+    portArrivals.leave(port, row);
     n[base + OPEN] = 0;
     n[base + EMPTY_NODE_NS] = enqueueNs;
     const log = arrivals.detach(row);
@@ -383,8 +443,9 @@ export function queueStage(
   }
 
   /** Ends an event that nobody has heard of for too long; the calm thread has done the same on its side. */
-  function giveUp(row: number): void {
+  function giveUp(row: number, port: number): void {
     const base = row * ROW_DOUBLES;
+    portArrivals.leave(port, row);
     n[base + OPEN] = 0;
     n[base + LAST_WAIT_NS] = 0;
     arrivals.release(row);

@@ -6,7 +6,7 @@ import { parseConfig } from '../../collector/config.ts';
 import { viewOf } from '../../collector/decode/bytes.ts';
 import { raiseInlining } from '../../collector/inlining.ts';
 import { pipelineOver } from '../../collector/pipeline.ts';
-import { capacityOf, HashSecret, SharedState, queueSettingsOf } from '../../collector/shared-state.ts';
+import { capacityOf, HashSecret, SharedState, observeSettingsOf } from '../../collector/shared-state.ts';
 import { Postcards } from '../support/postcards.ts';
 import type { InMemoryRound } from './in-memory.ts';
 
@@ -19,7 +19,7 @@ const ROUND_HOPS = 300_000;
 
 raiseInlining();
 const config = parseConfig(JSON.stringify({ limits: { flows: Math.max(65_536, flows) } }));
-const state = SharedState.allocate(capacityOf(config), queueSettingsOf(config), HashSecret.random());
+const state = SharedState.allocate(capacityOf(config), observeSettingsOf(config), HashSecret.random());
 const pipeline = pipelineOver(state, new Admission(state.exporters, config.ingest));
 const cards = Array.from({ length: DATAGRAMS }, () => new Postcards(reports, 128));
 const views = cards.map((card) => viewOf(card.bytes));

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { IngestSupervisor } from '../../collector/ingest-supervisor.ts';
 import { parseConfig } from '../../collector/config.ts';
-import { capacityOf, HashSecret, SharedState, queueSettingsOf, type SharedMemory } from '../../collector/shared-state.ts';
+import { capacityOf, HashSecret, SharedState, observeSettingsOf, type SharedMemory } from '../../collector/shared-state.ts';
 import { Postcards } from '../support/postcards.ts';
 import { until } from '../support/processes.ts';
 import { sender } from '../support/segment-sender.ts';
@@ -72,7 +72,7 @@ it(
      await import(${JSON.stringify(thread)});`,
     );
     const config = parseConfig('ingest: { address: 127.0.0.1, port: 0 }');
-    const state = SharedState.allocate(capacityOf(config), queueSettingsOf(config), HashSecret.random());
+    const state = SharedState.allocate(capacityOf(config), observeSettingsOf(config), HashSecret.random());
     const said: string[] = [];
     const say = (message: string): void => void said.push(message);
     const parts = { memories: [state.memory], ingest: config.ingest, epochUnixMs: Date.now() };

@@ -3,6 +3,9 @@
 import type { Owner } from '../../collector/event.ts';
 import type { ArrivalLog } from '../../collector/memory/arrivals.ts';
 
+/** The queue of arrivals that do not say another. */
+export const QUEUE_ROW = 5;
+
 export interface HandMadeArrival {
   atNs: number;
   flow: number;
@@ -11,6 +14,7 @@ export interface HandMadeArrival {
   weight?: number;
   /** Given for TCP. */
   sequence?: number;
+  queueRow?: number;
 }
 
 export function logOf(arrivals: readonly HandMadeArrival[]): ArrivalLog {
@@ -24,6 +28,7 @@ export function logOf(arrivals: readonly HandMadeArrival[]): ArrivalLog {
     flowGeneration: Uint32Array.from(arrivals, () => 2),
     tcpSequence: Uint32Array.from(arrivals, (a) => (a.sequence ?? 0) >>> 0),
     hasTcpSequence: Uint8Array.from(arrivals, (a) => (a.sequence === undefined ? 0 : 1)),
+    queueRow: Uint32Array.from(arrivals, (a) => a.queueRow ?? QUEUE_ROW),
   };
 }
 

@@ -30,6 +30,8 @@ export function incidentOf(changes: Partial<Incident> = {}): Incident {
     kind: 'congestion' as const,
     state: 'closed' as const,
     queue,
+    pattern: 'burst' as const,
+    fanIn: null,
     buildUpStart: '2026-11-24T10:00:00.000000000Z',
     start: '2026-11-24T10:00:00.000100000Z',
     peakAt: '2026-11-24T10:00:00.002000000Z',

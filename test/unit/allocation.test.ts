@@ -6,7 +6,7 @@ import { parseConfig } from '../../collector/config.ts';
 import { Admission } from '../../collector/admission.ts';
 import { viewOf } from '../../collector/decode/bytes.ts';
 import { pipelineOver } from '../../collector/pipeline.ts';
-import { capacityOf, HashSecret, SharedState, queueSettingsOf } from '../../collector/shared-state.ts';
+import { capacityOf, HashSecret, SharedState, observeSettingsOf } from '../../collector/shared-state.ts';
 import { fabricDatagrams } from '../support/fabric-datagrams.ts';
 import { vectorBytes } from '../support/fixtures.ts';
 import { noisyBackup } from '../support/stories.ts';
@@ -14,7 +14,7 @@ import { noisyBackup } from '../support/stories.ts';
 /** Octets of heap that the pipeline takes per datagram over and over, in the leanest of several runs; and reports per datagram. */
 function heapPerDatagram(datagrams: Buffer[]): { octets: number; reports: number } {
   const config = parseConfig('ingest: { sources: [{ addresses: [10.0.0.0/8], occupancyUnit: bytes, portRate: 10G }] }');
-  const state = SharedState.allocate(capacityOf(config), queueSettingsOf(config), HashSecret.fixed());
+  const state = SharedState.allocate(capacityOf(config), observeSettingsOf(config), HashSecret.fixed());
   const pipeline = pipelineOver(state, new Admission(state.exporters, config.ingest));
   const source = Uint32Array.of(0, 0, 0xffff, 0x0a000001);
   const views = datagrams.map(viewOf);

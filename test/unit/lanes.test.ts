@@ -11,7 +11,7 @@ import { PeakWaits } from '../../collector/peak-waits.ts';
 import { pipelineOver } from '../../collector/pipeline.ts';
 import { SeriesText } from '../../collector/series-text.ts';
 import { wideSeries, type Lane } from '../../collector/series.ts';
-import { capacityOf, HashSecret, SharedState, queueSettingsOf } from '../../collector/shared-state.ts';
+import { capacityOf, HashSecret, SharedState, observeSettingsOf } from '../../collector/shared-state.ts';
 import { Timeline } from '../../collector/timeline.ts';
 import { planFor } from '../../alerts/remediation/plan.ts';
 import { Postcards } from '../support/postcards.ts';
@@ -28,7 +28,7 @@ beforeEach(() => {
     () => undefined,
   );
   lanes = [0, 1].map((lane) => {
-    const state = SharedState.allocate(capacityOf(config), queueSettingsOf(config), HashSecret.fixed());
+    const state = SharedState.allocate(capacityOf(config), observeSettingsOf(config), HashSecret.fixed());
     const pipeline = pipelineOver(state, new Admission(state.exporters, config.ingest));
     // The same congestion of one queue, as two sinks tell of it, and a sender of each lane's own.
     for (const from of [1, 10 + lane]) {

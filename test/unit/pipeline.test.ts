@@ -7,7 +7,7 @@ import { viewOf } from '../../collector/decode/bytes.ts';
 import type { CounterSnapshot } from '../../collector/memory/counters.ts';
 import { DropPlace } from '../../collector/memory/counters.ts';
 import { pipelineOver, type Pipeline } from '../../collector/pipeline.ts';
-import { capacityOf, HashSecret, SharedState, queueSettingsOf } from '../../collector/shared-state.ts';
+import { capacityOf, HashSecret, SharedState, observeSettingsOf } from '../../collector/shared-state.ts';
 import { Postcards } from '../support/postcards.ts';
 
 const PORT = 32_766;
@@ -17,7 +17,7 @@ let state: SharedState;
 let pipeline: Pipeline;
 const build = (): void => {
   const config = parseConfig('');
-  state = SharedState.allocate(capacityOf(config), queueSettingsOf(config), HashSecret.fixed());
+  state = SharedState.allocate(capacityOf(config), observeSettingsOf(config), HashSecret.fixed());
   pipeline = pipelineOver(state, new Admission(state.exporters, config.ingest));
   pipeline.arrive(1e9);
 };

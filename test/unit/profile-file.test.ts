@@ -10,7 +10,7 @@ import { otherPorts, parseConfig } from '../../collector/config.ts';
 import { IDENTITY_PROFILE } from '../../collector/decode/profile.ts';
 import { DIALECTS } from '../../collector/hop.ts';
 import { dropReasonsOf, ProfileBook, sourceProfileOf } from '../../collector/profile-file.ts';
-import { capacityOf, HashSecret, SharedState, queueSettingsOf } from '../../collector/shared-state.ts';
+import { capacityOf, HashSecret, SharedState, observeSettingsOf } from '../../collector/shared-state.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'hopscope-profiles-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -125,7 +125,7 @@ describe('in the configuration', () => {
     - { port: 6343, profile: sflow }
 `);
     const profileAt = (port: number, address: number) => {
-      const state = SharedState.allocate(capacityOf(config), queueSettingsOf(config), HashSecret.fixed());
+      const state = SharedState.allocate(capacityOf(config), observeSettingsOf(config), HashSecret.fixed());
       const admission = new Admission(state.exporters, { ...config.ingest, port });
       return admission.sourceOf(Uint32Array.of(0, 0, 0xffff, address), Float64Array.of(1e9))!.profile;
     };

@@ -64,6 +64,8 @@ beforeEach(() => {
       },
       isOpen: (_row, openCount) => hot.open && hot.openCount === openCount,
       portBytesPerNs: () => 0,
+      isFiltered: () => false,
+      rankOf: () => 0,
       sharesPort: () => false,
       nodeOffsetNs: () => 0,
       deviceTimeNs: (_row, nodeNs) => BigInt(nodeNs),

@@ -2,46 +2,45 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { counterfactualShares } from '../../../collector/diagnose/counterfactual.ts';
-import type { ArrivalLog } from '../../../collector/memory/arrivals.ts';
+import { counterfactualShares, piecesOf } from '../../../collector/diagnose/counterfactual.ts';
+import { logOf } from '../../support/arrivals.ts';
 
 /** Arrivals as [ns, octets, group]. */
 function sharesOf(arrivals: readonly (readonly [number, number, number])[], portBytesPerNs = 1): number[] | null {
-  const length = arrivals.length;
-  const log: ArrivalLog = {
-    length,
-    enqueueNodeNs: Float64Array.from(arrivals, ([ns]) => ns),
-    waitNs: new Float64Array(length),
-    lengthBytes: Float64Array.from(arrivals, ([, octets]) => octets),
-    weight: new Float64Array(length).fill(1),
-    flowRow: new Uint32Array(length),
-    flowGeneration: new Uint32Array(length),
-    tcpSequence: new Uint32Array(length),
-    hasTcpSequence: new Uint8Array(length),
-  };
+  const log = logOf(arrivals.map(([atNs, bytes]) => ({ atNs, bytes, flow: 0 })));
   const window = { fromNodeNs: 0, toNodeNs: Infinity, portBytesPerNs };
   const groups = Math.max(0, ...arrivals.map(([, , group]) => group)) + 1;
-  const shares = counterfactualShares(log, log.lengthBytes, window, groups, (i) => arrivals[i][2]);
+  const pieces = piecesOf(log, log.lengthBytes, window, new Uint8Array(log.length).fill(1), () => true);
+  const shares = counterfactualShares(pieces, undefined, portBytesPerNs, groups, (i) => arrivals[i][2]);
   return shares === null ? null : [...shares];
 }
 
 describe('the counterfactual', () => {
-  it('of two equal packets at once: each alone has a quarter of the area', () => {
+  it('of two equal packets at once: without either, nobody waits', () => {
     expect(
       sharesOf([
         [0, 100, 0],
         [0, 100, 1],
       ]),
-    ).toEqual([0.75, 0.75]);
+    ).toEqual([1, 1]);
   });
 
-  it('of a packet that comes when the queue is empty again: nothing to do with the others', () => {
-    const [first, second] = sharesOf([
+  it('of three at once: the last waits for two, the second for one', () => {
+    const [first, second, third] = sharesOf([
       [0, 100, 0],
-      [1000, 100, 1],
+      [0, 100, 1],
+      [0, 100, 2],
     ])!;
-    expect(first).toBeCloseTo(0.5);
-    expect(second).toBeCloseTo(0.5);
+    for (const share of [first, second, third]) expect(share).toBeCloseTo(2 / 3);
+  });
+
+  it('of packets that come when the queue is empty again: there is nothing to be without', () => {
+    expect(
+      sharesOf([
+        [0, 100, 0],
+        [1000, 100, 1],
+      ]),
+    ).toBeNull();
   });
 
   it('of a steady half and a burst: without the burst there is hardly a queue', () => {
@@ -67,7 +66,9 @@ describe('the counterfactual', () => {
     );
     fc.assert(
       fc.property(fc.array(arrival, { minLength: 1, maxLength: 60 }), (arrivals) => {
-        const shares = sharesOf(arrivals)!;
+        const shares = sharesOf(arrivals);
+        // Nobody waits.
+        if (shares === null) return;
         for (const share of shares) expect(share).toBeGreaterThanOrEqual(0);
         for (const share of shares) expect(share).toBeLessThanOrEqual(1);
         const alone = sharesOf(arrivals.map(([ns, octets]) => [ns, octets, 0] as const))!;

@@ -35,6 +35,8 @@ function event(changes: Partial<CongestionEvent> = {}): CongestionEvent {
     state: 'closed',
     queue: { node: 'leaf-1', nodeId: 1, interface: '1', interfaceId: 1, queue: 0 },
     buildUpStart: '',
+    pattern: 'burst',
+    fanIn: null,
     start: `s${serial}`,
     peakAt: '',
     lastSeen: '',

@@ -20,7 +20,7 @@ const victims = (arrivals: HandMadeArrival[], loss = 0) => harmed(arrivals, loss
 const packets = (flow: number, count: number, waitNs: number): HandMadeArrival[] =>
   Array.from({ length: count }, (_, i) => ({ atNs: i * 1000, flow, waitNs }));
 
-it('are named with their waits, worst first, with where they were going; the cause, the unharmed and the unknown are not', () => {
+it('are named with their waits, worst first, with where they were going; the cause and the unharmed are not, and nobody is named for the unknown', () => {
   const found = victims([
     ...packets(1, 100, 900_000),
     ...packets(2, 10, 600_000),
@@ -28,6 +28,7 @@ it('are named with their waits, worst first, with where they were going; the cau
     ...packets(4, 50, 900_000),
   ]);
   expect(found).toMatchObject([
+    { kind: 'unknown', delayedPackets: 50 },
     { workload: 'patient', towards: 'shop/db', delayedPackets: 10, excessWaitP99Ns: 600_000, budgetUse: 0.6 },
   ]);
 });

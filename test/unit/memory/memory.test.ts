@@ -115,7 +115,7 @@ describe('ArrivalPool', () => {
   const pool = (logs: number, entries: number): ArrivalPool =>
     over((arena) => new ArrivalPool(arena, logs, entries, 10, { looseNs: 1000, pinnedNs: 100_000 }));
   const append = (p: ArrivalPool, row: number, nowNs: number, flow = 1): void =>
-    p.append(row, true, nowNs, nowNs, 10, 100, 1, flow, 2, 0, false);
+    p.append(row, true, nowNs, nowNs, 10, 100, 1, flow, 2, 0, false, row);
   const copyOf = (p: ArrivalPool, row: number) => p.copy(p.logOf(row), p.generationOf(p.logOf(row)));
 
   it('gives each queue a log while there is one, and takes it back', () => {

@@ -30,7 +30,7 @@ let parts: ReturnType<typeof build>;
 let observeQueue: () => void;
 beforeEach(() => {
   parts = build(new Arena(new SharedArrayBuffer(measure((arena) => void build(arena)))));
-  observeQueue = queueStage(parts.queues, batch, THRESHOLDS, parts.arrivals, parts.edges);
+  observeQueue = queueStage(parts.queues, batch, THRESHOLDS, parts.arrivals, parts.edges, 16);
   // The latency of an empty queue is learned from the least that was seen.
   observe({ atNs: 1, waitNs: 0 });
 });

@@ -1,0 +1,275 @@
+// From the arrivals of one event to its verdict: who filled the queue or was served before it, who suffered, how sure that is.
+//
+//   arrival log ─▶ octets that each stands for ─▶ shares of the build-up ─▶ without each: how much smaller?
+//              └─▶ what the port sent beyond them ─▶ unwatched, or the residual of flows that are filtered
+//
+// Rule: octets that nobody was seen to send are told as such. To share them out among those who were seen would accuse somebody.
+
+import { Edge } from '../edge.ts';
+import { ownerKeyOf, type CongestionEvent, type Culprit, type Owner, type Pattern } from '../event.ts';
+import type { ArrivalLog } from '../memory/arrivals.ts';
+import { confidenceOf } from './confidence.ts';
+import { counterfactualShares, piecesOf, type Pieces } from './counterfactual.ts';
+import { blame, octetsOf, type Blame, type BuildUp } from './culprit.ts';
+import { incastOf, type Incast } from './incast.ts';
+import { unseenOf, type Unseen } from './unseen.ts';
+import { victimsOf } from './victim.ts';
+
+/** Octets that must have come in during build-ups, those that were not seen, the reports behind that, and what share of the octets these were. */
+export interface Account {
+  expected: number;
+  unseen: number;
+  reports: number;
+  reported: number;
+}
+
+/** What the verdict needs to know besides the log. */
+export interface AttributionSources {
+  portBytesPerNs: number;
+  /** Whether other queues of the port have been heard of lately. */
+  sharesPort: boolean;
+  /** Whether the reports tell of changes of latency only. */
+  isFiltered: boolean;
+  budgetNs: number;
+  /** Of the queue's events before this one. */
+  portAccount: Account;
+  /** How an arrival delays the queue of the event: 0 not at all, 1 in its turn, 2 before it. */
+  rankOf: (queueRow: number) => number;
+  senderOf: (arrival: number) => Owner;
+  receiverOf: (arrival: number) => Owner;
+  /** Address of the sender and of the receiver, as text that tells them apart. */
+  endsOf: (arrival: number) => readonly [string, string] | undefined;
+}
+
+/** Verdict over an event; what is not found is left as it was. */
+export interface Attribution {
+  culprits: Culprit[];
+  victims: CongestionEvent['victims'];
+  selfInflicted: CongestionEvent['selfInflicted'];
+  confidence: number;
+  pattern: Pattern;
+  incast: Incast | undefined;
+  isStarved: boolean;
+  /** What came in and what was not seen, for the account of the queue; undefined where that is not known. */
+  account: Account | undefined;
+  evidence: Pick<CongestionEvent['evidence'], 'effectiveReports' | 'identifiedShare' | 'coverage'>;
+}
+
+const UNWATCHED: Owner = { kind: 'unknown', namespace: 'unknown', workload: 'unwatched', confidence: 0 };
+/** Of what must have come in: less than this is how estimates vary. */
+const UNSEEN_SHARE = 0.15;
+const SIGMAS = 3;
+/** Variance that runs of lost reports add, per share that is lost. */
+const RUNS = 60;
+/** A wait of which so much was spent on packets that are served before is starvation, if so little of it was spent in the queue's own line. */
+const SERVED_BEFORE = 0.8;
+const OWN_LINE = 0.5;
+/** Where shares of filtered flows are what is left over, they are no more certain than this. */
+const RESIDUAL_CONFIDENCE = 0.5;
+
+/** The verdict over the arrivals in `log`, as of `edge`. `lossRatio`: of the node's reports. */
+export function attribute(
+  edge: Float64Array,
+  log: ArrivalLog,
+  lossRatio: number | null,
+  sources: AttributionSources,
+): Attribution {
+  const { portBytesPerNs: rate, senderOf } = sources;
+  const loss = lossRatio ?? 0;
+  const row = edge[Edge.queueRow];
+  const rank = Uint8Array.from(log.queueRow, (queue) => (queue === row ? 1 : sources.rankOf(queue)));
+  const whole: BuildUp = { fromNodeNs: edge[Edge.buildUpNodeNs], toNodeNs: edge[Edge.lastNodeNs], portBytesPerNs: rate };
+  const window: BuildUp = { ...whole, toNodeNs: edge[Edge.peakNodeNs] };
+  const isWhole = rate > 0 && (!sources.sharesPort || edge[Edge.hasOthers] === 1);
+  const own = (arrival: number): boolean => log.queueRow[arrival] === row;
+  const counts = (arrival: number): boolean => rank[arrival] > 0;
+
+  const octets = octetsOf(log, loss, window);
+  const verdict = blame(log, octets, window, senderOf, counts);
+  const served = servedDuringPeak(edge, log, rank, octetsOf(log, loss, whole), rate);
+  const isStarved =
+    isWhole && served.before >= SERVED_BEFORE * served.all && depthShareOf(edge, rate) < OWN_LINE && served.all > 0;
+  // Conservation: what came in is what left at line rate plus what is queued at the peak; of a packet that waits, what is served meanwhile.
+  const expected = isStarved
+    ? rate * edge[Edge.peakWaitNs]
+    : rate * (window.toNodeNs - window.fromNodeNs + edge[Edge.peakWaitNs]);
+  const seen = isStarved ? served.all : verdict.totalBytes;
+  const isKnown = isWhole && expected > 0;
+  const coverage = isKnown ? Math.min(1, seen / expected) : null;
+  const unseen = isKnown && !isStarved ? unseenOf(log, octets, window, own) : undefined;
+  const reported = Math.min(1, verdict.reportedBytes / Math.max(1, verdict.totalBytes));
+  const account = { expected, unseen: unseen?.bytes ?? 0, reports: verdict.reports, reported };
+  // A wait that the octets in the queue do not explain is no sign of others: the port stood still, or a clock was set.
+  const isExplained = depthShareOf(edge, rate) >= OWN_LINE;
+  const isMissing = unseen !== undefined && isExplained && isSurelyMissing(account, sources.portAccount, loss);
+  const isResidual = isMissing && sources.isFiltered && giveToFiltered(log, octets, window, unseen.bytes, counts);
+  const shares = isResidual ? blame(log, octets, window, senderOf, counts) : verdict;
+  const unwatched = isMissing && !isResidual ? unseen : undefined;
+  const culprits = unwatched === undefined ? shares.culprits : withUnwatched(shares, unwatched.bytes);
+
+  const wholeOctets = octetsOf(log, loss, whole);
+  const wholeUnseen = unwatched === undefined ? undefined : unseenOf(log, wholeOctets, whole, own);
+  if (isResidual) giveToFiltered(log, wholeOctets, whole, unseenOf(log, wholeOctets, whole, own)?.bytes ?? 0, counts);
+  const drain = isWhole ? rate : Math.min(rate, drainOf(log, whole, loss));
+  const pieces = piecesOf(log, wholeOctets, { ...whole, portBytesPerNs: drain }, rank, own);
+  const named = withCounterfactuals(culprits, pieces, drain, wholeUnseen, senderOf);
+  const harmed = victimsOf(log, whole, loss, sources.budgetNs, named, senderOf, sources.receiverOf, own);
+  const incast = incastOf(log, octets, window, counts, sources.endsOf);
+  const confidence = confidenceOf({
+    shares: named.map(({ buildUpShare }) => buildUpShare),
+    effectiveReports: shares.effectiveReports,
+    reportedRatio: isKnown ? Math.min(1, verdict.reportedBytes / (isStarved ? verdict.totalBytes : expected)) : null,
+    coverage: isResidual ? 1 : coverage,
+    identifiedShare: shares.identifiedShare,
+    explainedShare: isWhole && edge[Edge.hasOthers] === 1 ? 1 : depthShareOf(edge, rate),
+    reportLossRatio: lossRatio,
+  });
+  return {
+    culprits: named,
+    victims: harmed.victims,
+    selfInflicted: harmed.selfInflicted,
+    confidence: isResidual ? Math.min(confidence, RESIDUAL_CONFIDENCE) : confidence,
+    pattern: patternOf(
+      named,
+      { isStarved, isResidual, isIncast: incast !== undefined, hasVictims: harmed.victims.length > 0 },
+      edge,
+    ),
+    incast,
+    isStarved,
+    account: unseen === undefined ? undefined : account,
+    evidence: { effectiveReports: shares.effectiveReports, identifiedShare: shares.identifiedShare, coverage },
+  };
+}
+
+/**
+ * Whether more is missing than chance leaves out, in this event or in all of the queue's together: the estimate from `reports` reports varies by
+ * sqrt((1 - reported) / reports), and by more where reports are lost in runs.
+ */
+function isSurelyMissing(own: Account, before: Account, loss: number): boolean {
+  const both = {
+    expected: own.expected + before.expected,
+    unseen: own.unseen + before.unseen,
+    reports: own.reports + before.reports,
+    reported: (own.reported * own.reports + before.reported * before.reports) / Math.max(1, own.reports + before.reports),
+  };
+  return [own, both].some(({ expected, unseen, reports, reported }) => {
+    const noise = Math.sqrt(((1 - reported) * (1 + RUNS * loss)) / Math.max(1, reports));
+    return expected > 0 && unseen / expected > UNSEEN_SHARE + SIGMAS * noise;
+  });
+}
+
+/** Octets that left while the packet with the longest wait stood in its queue: all, and those that are served before it. */
+function servedDuringPeak(
+  edge: Float64Array,
+  log: ArrivalLog,
+  rank: Uint8Array,
+  octets: Float64Array,
+  rate: number,
+): { all: number; before: number } {
+  const fromNs = edge[Edge.peakNodeNs];
+  const toNs = fromNs + edge[Edge.peakWaitNs];
+  const sums = { all: 0, before: 0 };
+  for (let i = 0; i < log.length; i++) {
+    const leavesNs = log.enqueueNodeNs[i] + log.waitNs[i];
+    if (rank[i] === 0 || leavesNs < fromNs || leavesNs > toNs) continue;
+    sums.all += octets[i];
+    if (rank[i] === 2) sums.before += octets[i];
+  }
+  return { all: Math.min(sums.all, rate * (toNs - fromNs)), before: sums.before };
+}
+
+/** What part of the longest wait the octets in the queue explain; all of it where depth or rate is not known. */
+function depthShareOf(edge: Float64Array, bytesPerNs: number): number {
+  const depth = edge[Edge.peakDepthBytes];
+  const atLineRate = bytesPerNs * edge[Edge.peakWaitNs];
+  return depth > 0 && atLineRate > 0 ? Math.min(1, depth / atLineRate) : 1;
+}
+
+/** Octets per ns that left the queue in the window, by the arrivals and their waits; 0 when there were none. */
+function drainOf(log: ArrivalLog, { fromNodeNs, toNodeNs }: BuildUp, lossRatio: number): number {
+  let bytes = 0;
+  let firstNs = Infinity;
+  let lastNs = -Infinity;
+  for (let i = 0; i < log.length; i++) {
+    if (log.enqueueNodeNs[i] < fromNodeNs || log.enqueueNodeNs[i] > toNodeNs) continue;
+    bytes += log.lengthBytes[i] * log.weight[i];
+    firstNs = Math.min(firstNs, log.enqueueNodeNs[i]);
+    lastNs = Math.max(lastNs, log.enqueueNodeNs[i] + log.waitNs[i]);
+  }
+  return lastNs > firstNs ? bytes / (1 - Math.min(lossRatio, 0.95)) / (lastNs - firstNs) : 0;
+}
+
+/**
+ * Under a change filter nothing says how much a flow without sequence numbers sent while latency stood still: what is left over is theirs, in proportion to
+ * what was reported of them. False: there is no such flow.
+ */
+function giveToFiltered(
+  log: ArrivalLog,
+  octets: Float64Array,
+  { fromNodeNs, toNodeNs }: BuildUp,
+  bytes: number,
+  counts: (arrival: number) => boolean,
+): boolean {
+  const theirs: number[] = [];
+  let reported = 0;
+  for (let i = 0; i < log.length; i++) {
+    const isInside = log.enqueueNodeNs[i] >= fromNodeNs && log.enqueueNodeNs[i] <= toNodeNs;
+    if (!isInside || !counts(i) || log.hasTcpSequence[i] === 1) continue;
+    theirs.push(i);
+    reported += octets[i];
+  }
+  for (const i of theirs) octets[i] *= 1 + bytes / reported;
+  return reported > 0;
+}
+
+function withUnwatched(shares: Blame, bytes: number): Culprit[] {
+  const total = shares.totalBytes + bytes;
+  const { kind, namespace, workload } = UNWATCHED;
+  const unwatched = {
+    kind,
+    namespace,
+    workload,
+    buildUpShare: bytes / total,
+    buildUpBytes: Math.round(bytes),
+    flows: 0,
+    counterfactual: null,
+  };
+  const seen = shares.culprits.map((culprit) => ({
+    ...culprit,
+    buildUpShare: (culprit.buildUpShare * shares.totalBytes) / total,
+  }));
+  return [...seen, unwatched].sort((a, b) => b.buildUpBytes - a.buildUpBytes);
+}
+
+/** The culprits, each with what the queue would have been without it, from build-up to the newest report. */
+function withCounterfactuals(
+  culprits: readonly Culprit[],
+  pieces: Pieces,
+  drain: number,
+  unseen: Unseen | undefined,
+  senderOf: (arrival: number) => Owner,
+): Culprit[] {
+  const groups = new Map(culprits.map((culprit, i) => [ownerKeyOf(culprit), i]));
+  const unwatched = groups.get(ownerKeyOf(UNWATCHED)) ?? -1;
+  const groupOf = (arrival: number): number => (arrival < 0 ? unwatched : (groups.get(ownerKeyOf(senderOf(arrival))) ?? -1));
+  const shares = counterfactualShares(pieces, unseen, drain, culprits.length, groupOf);
+  return culprits.map((culprit, i) => ({ ...culprit, counterfactual: shares === null ? null : shares[i] }));
+}
+
+const SWARM_FLOWS = 20;
+const SUSTAINED_NS = 100e6;
+
+function patternOf(
+  [first]: readonly Culprit[],
+  found: { isStarved: boolean; isResidual: boolean; isIncast: boolean; hasVictims: boolean },
+  edge: Float64Array,
+): Pattern {
+  if (first === undefined) return 'unknown';
+  if (ownerKeyOf(first) === ownerKeyOf(UNWATCHED)) return 'unwatched';
+  if (found.isStarved) return 'priority';
+  if (found.isResidual) return 'residual';
+  if (found.isIncast) return 'incast';
+  if (!found.hasVictims) return 'self-inflicted';
+  if (first.flows >= SWARM_FLOWS) return 'swarm';
+  return edge[Edge.lastNodeNs] - edge[Edge.openedNodeNs] >= SUSTAINED_NS ? 'standing' : 'burst';
+}
