@@ -18,6 +18,7 @@ import { ProfileBook } from './profile-file.ts';
 import { replayCapture } from './replay.ts';
 import { runScore, type ScoreOptions } from './score-command.ts';
 import { VERSION } from './version.ts';
+import { askWhy, type WhyOptions } from './why-command.ts';
 
 const program = new Command('hopscope')
   .description('Takes P4 INT postcards and says when, where and how bad a fabric is congested, who suffers and who causes it.')
@@ -166,6 +167,18 @@ program
       writeLine(2, `hopscope: ${fault}`);
       process.exitCode = 1;
     }
+  });
+
+program
+  .command('why <namespace/name>')
+  .description('ask a running collector what the fabric did to a workload or pod, and what it did to others')
+  .option('--at <time>', 'when, like 2026-11-27T10:15:00Z; now by default')
+  .option('--config <file>', "the collector's configuration: where it answers, and its token")
+  .option('--url <url>', 'where the collector answers, if not on this machine')
+  .option('--json', 'the whole answer as one JSON object')
+  .action(async (subject: string, options: WhyOptions) => {
+    const answer = await askWhy(subject, options, configOf(options.config));
+    writeLine(1, options.json === true ? JSON.stringify(answer) : answer.text);
   });
 
 program.parseAsync().catch((error: unknown) => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { LiveFabric } from '../p4-int/fabric/live.ts';
 import type { Scenario } from '../p4-int/fabric/scenario.ts';
 import { parseConfig, type Config } from './config.ts';
-import type { Incident } from './event.ts';
+import { isCongestion, placeText, type Incident } from './event.ts';
 import { startCollector, type Log } from './main.ts';
 import { scenarioSettings } from './scenario-settings.ts';
 
@@ -86,15 +86,15 @@ function isTelling(incident: Incident): boolean {
 }
 
 function describe(incident: Incident): string {
-  const event = incident.events.findLast((candidate) => candidate.state === 'closed')!;
-  const { queue } = incident;
+  const event = incident.events.filter(isCongestion).findLast((candidate) => candidate.state === 'closed')!;
+  const { place } = incident;
   const share = (v: number): string => `${Math.round(v * 100)} %`;
   const micros = (ns: number): string => `${Math.round(ns / 1000)} µs`;
   const depth = event.peakDepthBytes === null ? '' : `, ${Math.round(event.peakDepthBytes / 1000)} kB deep`;
   return [
     '',
     `INCIDENT ${incident.id} (severity ${incident.severity} of 5)`,
-    `  where     ${queue.node}, interface ${queue.interface}, queue ${queue.queue}`,
+    `  where     ${placeText(place)}`,
     `  when      ${event.start} to ${event.end?.latest ?? 'now'} (${micros(event.durationNs)})`,
     `  how bad   packets waited up to ${micros(event.peakWaitNs)}${depth}`,
     `  caused by ${incident.culprits
@@ -103,6 +103,7 @@ function describe(incident: Incident): string {
       .join(', ')}`,
     `  suffered  ${incident.victims.map((v) => `${v.namespace}/${v.workload} (p99 ${micros(v.excessWaitP99Ns)}, ${share(v.budgetUse)} of its budget)`).join(', ')}`,
     `  how sure  ${share(incident.confidence)}; ${share(incident.evidence.reportLossRatio ?? 0)} of the reports lost, ${share(incident.evidence.coverage ?? 1)} of the octets seen`,
+    `  story     ${incident.story.text}`,
     `  plan      ${incident.plan.action} ${incident.plan.targets.join(', ')} (only observed: nothing is done)`,
     '',
   ].join('\n');

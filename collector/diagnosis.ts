@@ -65,7 +65,10 @@ export class Diagnosis {
     this.loss = new ReportLoss(state.sources);
     const iso = (ns: number): string => timeline.iso(ns);
     this.incidents = parts.incidents;
-    this.#conditions = new ConditionBook(iso, (event, nowNs) => parts.onEvent?.(event, nowNs));
+    this.#conditions = new ConditionBook(iso, (event, nowNs) => {
+      parts.onEvent?.(event, nowNs);
+      this.incidents.record(event, nowNs);
+    });
     this.#fabric = new FabricConditions({
       state,
       names: this.names,
@@ -191,9 +194,9 @@ export class Diagnosis {
   }
 
   #onEvent(event: CongestionEvent, nowNs: number): void {
-    this.#raiseFrom(event, nowNs);
     if (event.state === 'closed') this.totals.add(event);
     this.#parts.onEvent?.(event, nowNs);
     this.incidents.record(event, nowNs);
+    this.#raiseFrom(event, nowNs);
   }
 }

@@ -40,6 +40,8 @@ export interface Culprit {
   namespace: string;
   workload: string;
   kind: Owner['kind'];
+  /** Names of its pods that sent, where they are known; bounded. */
+  pods?: string[];
   /** Share of the octets that entered during the build-up, 0 to 1. */
   buildUpShare: number;
   buildUpBytes: number;
@@ -56,6 +58,8 @@ export interface Victim {
   namespace: string;
   workload: string;
   kind: Owner['kind'];
+  /** Names of its pods whose packets waited, where they are known; bounded. */
+  pods?: string[];
   /** Where its delayed packets were going. */
   towards: string;
   /** Packets (estimated) that waited longer than the harm threshold. */
@@ -81,6 +85,8 @@ export interface Evidence {
   coverage: number | null;
   /** Share of the build-up's octets whose owner is known. */
   identifiedShare: number;
+  /** Part of the longest wait that the octets in the queue explain, 0 to 1; absent where depth or rate is not known. */
+  explainedShare?: number;
 }
 
 /** How an event ended: seen to be over, concluded from what was not seen any more, or unknown after long silence (an interval then). */
@@ -231,14 +237,38 @@ export interface LinkedAlert {
   startsAt: string;
 }
 
-/** Events on one queue with the same leading culprit, seen as one thing. Only incidents alert. */
+/** What an incident is about. */
+export type IncidentType = 'congestion' | ConditionKind;
+
+/** An incident told to people. */
+export interface Story {
+  /** One paragraph, to be pasted into a chat. */
+  text: string;
+  /** What it rests on, a line each. */
+  evidence: string[];
+  /** What would help, and by how much. */
+  help: string[];
+}
+
+/** How another incident stands to this one. */
+export interface RelatedIncident {
+  id: string;
+  type: IncidentType;
+  relation: 'cause' | 'effect' | 'limits-what-is-known';
+}
+
+/** Events at one place that belong together: of a queue, with the same leading culprit. Only incidents alert. */
 export interface Incident {
   id: string;
-  type: 'congestion';
+  type: IncidentType;
   state: 'open' | 'closed';
   severity: Severity;
   summary: string;
-  queue: QueueScope;
+  story: Story;
+  place: Place;
+  /** The queue, where it is about one. */
+  queue: QueueScope | null;
+  related: RelatedIncident[];
   openedAt: string;
   updatedAt: string;
   closedAt: string | null;
@@ -253,7 +283,7 @@ export interface Incident {
   request: RemediationRequest | null;
   alerts: LinkedAlert[];
   /** Newest events, oldest first; bounded. */
-  events: CongestionEvent[];
+  events: FabricEvent[];
 }
 
 /** An incident as lists and webhooks carry it: its events can be many. */

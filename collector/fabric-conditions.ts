@@ -30,6 +30,8 @@ const REVIEW_NS = 100e6;
 /** An interface that carried nothing for so long is no way any more. */
 const WAY_NS = 60e9;
 const ASSIGN_MS = 1000;
+/** Routing leaves a node that died within this, or has left it so shortly before it was last heard of. */
+const AVOIDED_NS = 2e9;
 
 interface Link {
   row: number;
@@ -71,6 +73,8 @@ export class FabricConditions {
   #nowNs = 0;
   /** By node: newest time at which a packet that goes by it was seen behind it, ns. */
   readonly #forwardedNs = new Map<number, number>();
+  /** By node: newest time at which a flow went elsewhere instead of to it, ns. */
+  readonly #leftNs = new Map<number, number>();
 
   constructor({ state, names, loss, conditions, slices, sliceOfFlow, openRows }: FabricConditionParts) {
     this.#state = state;
@@ -112,6 +116,10 @@ export class FabricConditions {
           nextMove: (record) => moves.pop(record),
           placeOfNode: (tag) => names.nodePlace(tag),
           interfaceOf: (row) => names.portPlace(row).interface!,
+          leftBehind: (row, atNs) => {
+            const peer = ports.peer(row);
+            if (peer !== undefined) this.#leftNs.set(peer.nodeTag, atNs);
+          },
         },
         conditions,
       ),
@@ -141,7 +149,7 @@ export class FabricConditions {
         {
           exporters: () => this.#exporters(),
           nodes: () => this.#nodes(),
-          isForwarding: (tag, sinceNs) => (this.#forwardedNs.get(tag) ?? 0) > sinceNs,
+          neighboursSee: (tag, sinceNs) => this.#neighboursSee(tag, sinceNs),
         },
         conditions,
       ),
@@ -191,12 +199,14 @@ export class FabricConditions {
 
   #openQueues(rows: readonly number[]): OpenQueue[] {
     const { queues } = this.#state;
-    return rows.map((row) => {
-      const { node, nodeId } = this.#names.queueScope(row);
-      const loss = this.#loss.ratioOf(nodeId) ?? 0;
-      const [reports, lastWaitNs, lastSeenNs] = [queues.eventReports(row), queues.lastWaitNs(row), queues.lastWaitSeenNs(row)];
-      return { row, place: { node, nodeId }, reports, reportLoss: loss, lastWaitNs, lastSeenNs };
-    });
+    return rows
+      .filter((row) => queues.isOfQueue(row))
+      .map((row) => {
+        const { node, nodeId } = this.#names.queueScope(row);
+        const loss = this.#loss.ratioOf(nodeId) ?? 0;
+        const [reports, lastWaitNs, lastSeenNs] = [queues.eventReports(row), queues.lastWaitNs(row), queues.lastWaitSeenNs(row)];
+        return { row, place: { node, nodeId }, reports, reportLoss: loss, lastWaitNs, lastSeenNs };
+      });
   }
 
   #misplaced(): Misplaced[] {
@@ -204,6 +214,13 @@ export class FabricConditions {
     return nodes.keys
       .usedRows()
       .map((row) => ({ row, place: this.#names.nodePlace(this.#names.tagOfNode(row)), ...classes.misplaced(row) }));
+  }
+
+  #neighboursSee(tag: number, sinceNs: number): 'forwarding' | 'swallowing' | 'avoided' | undefined {
+    if ((this.#forwardedNs.get(tag) ?? 0) > sinceNs) return 'forwarding';
+    const isSentTo = this.#links.some(({ row, peerTag }) => peerTag === tag && this.#state.ports.lastNs(row) > sinceNs);
+    if (isSentTo) return 'swallowing';
+    return (this.#leftNs.get(tag) ?? -Infinity) > sinceNs - AVOIDED_NS ? 'avoided' : undefined;
   }
 
   #review(nowNs: number): void {

@@ -41,9 +41,10 @@ export function incidentPoints(incident: Incident, change: IncidentChange): Poin
     {
       measurement: 'fabric_incident',
       tags: {
-        node: incident.queue.node,
-        interface: incident.queue.interface,
-        queue: String(incident.queue.queue),
+        type: incident.type,
+        node: incident.place.node ?? 'none',
+        interface: incident.place.interface ?? 'none',
+        queue: String(incident.place.queue ?? 'none'),
         change,
         // A tag without a value is refused by the server; nodes have no namespace.
         namespace: culprit?.namespace || 'none',

@@ -28,6 +28,7 @@ import { capacityOf, HashSecret, SharedState, observeSettingsOf } from './shared
 import { Outbox } from './store/outbox.ts';
 import { Timeline } from './timeline.ts';
 import { VERSION } from './version.ts';
+import { whyOf } from './why.ts';
 
 const POLL_MS = 20;
 const SLOW_MS = 1000;
@@ -202,6 +203,7 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
       metrics: () => exposition.render(),
       metricsContentType: exposition.contentType,
       accounting: () => accountingOf(diagnoses, ingest.kernelDrops()),
+      why: (subject, at) => whyOf(subject, at, Date.now(), incidents.list(), pageStatus(diagnoses, [])),
       page: () => renderPage(incidents.list(), pageStatus(diagnoses, notReady())),
       notReady,
       alertmanager: (body) => linkAlerts(body, incidents.list(), (id, alert) => incidents.link(id, alert)),
@@ -258,7 +260,7 @@ async function followEdges(diagnosis: Diagnosis, nowNs: () => number, isStopped:
 /** The queue of an incident as it is now, in all lanes that hear of it; undefined when it has not been heard of lately. */
 function readQueue(lanes: readonly Diagnosis[], incident: Incident, atNs: number) {
   const found = lanes.flatMap(({ names, state: { queues } }) => {
-    const row = names.queueRowOf(incident.queue);
+    const row = incident.queue === null ? undefined : names.queueRowOf(incident.queue);
     return row === undefined
       ? []
       : { congestedNs: queues.congestedNs(row), openings: queues.openCount(row), reports: queues.reports(row) };

@@ -5,6 +5,7 @@ import { countsOf, lostBeforeUs } from './accounting.ts';
 import { REFUSALS, UNKNOWN_DIALECTS, WARNINGS } from './decode/reason.ts';
 import type { Diagnosis } from './diagnosis.ts';
 import type { IncidentBook } from './diagnose/incident.ts';
+import { CONDITION_KINDS, type IncidentType } from './event.ts';
 import { DIALECTS } from './hop.ts';
 import { DROP_PLACES, type SingleCount } from './memory/counters.ts';
 import type { KeyTable } from './memory/key-table.ts';
@@ -117,6 +118,8 @@ export function measure(
   return { source, begin };
 }
 
+const INCIDENT_TYPES: readonly IncidentType[] = ['congestion', ...CONDITION_KINDS];
+
 const TABLES: Record<string, (state: SharedState) => KeyTable> = {
   sources: ({ sources }) => sources.keys,
   exporters: ({ exporters }) => exporters.keys,
@@ -158,7 +161,7 @@ function culpritShares(incidents: IncidentBook): Sample[] {
   const byLabels = new Map<string, Sample>();
   for (const incident of incidents.list()) {
     const first = incident.culprits[0];
-    if (incident.state !== 'open' || first === undefined || incident.confidence < 0.5) continue;
+    if (incident.state !== 'open' || incident.queue === null || first === undefined || incident.confidence < 0.5) continue;
     const labels = {
       node: incident.queue.node,
       interface: incident.queue.interface,
@@ -172,7 +175,9 @@ function culpritShares(incidents: IncidentBook): Sample[] {
 }
 
 function openIncidents(incidents: IncidentBook): Sample[] {
-  const counts = new Map<string, number>([1, 2, 3, 4, 5].map((severity) => [`congestion/${severity}`, 0]));
+  const counts = new Map<string, number>(
+    INCIDENT_TYPES.flatMap((type) => [1, 2, 3, 4, 5].map((severity): [string, number] => [`${type}/${severity}`, 0])),
+  );
   for (const incident of incidents.list()) {
     if (incident.state !== 'open') continue;
     const key = `${incident.type}/${incident.severity}`;

@@ -76,11 +76,9 @@ export class ScoreCollector implements Contestant {
     this.#tellOwners(atNs);
     this.#collector.pollUntil(START_NS + atNs);
     this.#collector.finish();
-    const incidents = this.#collector.diagnosis.incidents.list().map(({ severity, queue }) => ({
-      severity,
-      node: queue.node,
-      interfaceId: queue.interfaceId,
-    }));
+    const incidents = this.#collector.diagnosis.incidents
+      .list()
+      .map(({ severity, type, place }) => ({ severity, type, ...place }));
     const events = [...this.#events.values()].flatMap(({ event, toldNs }) =>
       isCongestion(event) ? [this.#congestionOf(event, toldNs)] : this.#conditionOf(event, toldNs),
     );

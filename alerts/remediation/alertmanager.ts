@@ -68,12 +68,12 @@ function incidentOf(
 
 /** The labels that the shipped rules carry name the queue, and the culprit where there is one; or the victim. */
 function matches(incident: Incident, labels: Record<string, string>): boolean {
-  const { queue } = incident;
+  const { place } = incident;
   if (labels['node'] !== undefined && labels['interface'] !== undefined) {
     return (
-      labels['node'] === queue.node &&
-      labels['interface'] === queue.interface &&
-      (labels['queue'] === undefined || labels['queue'] === String(queue.queue)) &&
+      labels['node'] === place.node &&
+      labels['interface'] === place.interface &&
+      (labels['queue'] === undefined || labels['queue'] === String(place.queue)) &&
       (labels['workload'] === undefined ||
         incident.culprits.some((c) => c.namespace === labels['namespace'] && c.workload === labels['workload']))
     );

@@ -2,7 +2,7 @@
 // Rule: no plan to act without a confident culprit that can be named; doing nothing is a plan too, and it says why.
 
 import { createHash } from 'node:crypto';
-import type { Incident, Plan } from '../../collector/event.ts';
+import { placeText, type Incident, type Plan } from '../../collector/event.ts';
 
 export interface PlanPolicy {
   mode: 'observe' | 'webhook';
@@ -24,8 +24,12 @@ export function planFor(incident: Incident, policy: PlanPolicy): Plan {
 
 function draftFor(incident: Incident, policy: PlanPolicy): Omit<Plan, 'mode' | 'planHash'> {
   const [first] = incident.culprits;
-  const where = `${incident.queue.node} interface ${incident.queue.interface} queue ${incident.queue.queue}`;
+  const where = placeText(incident.place);
   const nothing = { targets: [], undo: 'nothing to undo' };
+  if (incident.type !== 'congestion') {
+    const [why = 'see the incident'] = incident.story.help;
+    return { action: 'investigate', ...nothing, why, expectedEffect: 'it ends' };
+  }
   if (incident.victims.length === 0) {
     const why = 'no other workload waited for long enough to be harmed';
     return { action: 'none', ...nothing, why, expectedEffect: 'none needed' };

@@ -52,7 +52,7 @@ export interface Attribution {
   isStarved: boolean;
   /** What came in and what was not seen, for the account of the queue; undefined where that is not known. */
   account: Account | undefined;
-  evidence: Pick<CongestionEvent['evidence'], 'effectiveReports' | 'identifiedShare' | 'coverage'>;
+  evidence: Pick<CongestionEvent['evidence'], 'effectiveReports' | 'identifiedShare' | 'coverage' | 'explainedShare'>;
 }
 
 const UNWATCHED: Owner = { kind: 'unknown', namespace: 'unknown', workload: 'unwatched', confidence: 0 };
@@ -137,7 +137,12 @@ export function attribute(
     incast,
     isStarved,
     account: unseen === undefined ? undefined : account,
-    evidence: { effectiveReports: shares.effectiveReports, identifiedShare: shares.identifiedShare, coverage },
+    evidence: {
+      effectiveReports: shares.effectiveReports,
+      identifiedShare: shares.identifiedShare,
+      coverage,
+      explainedShare: depthShareOf(edge, rate),
+    },
   };
 }
 

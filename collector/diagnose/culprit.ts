@@ -13,6 +13,7 @@ const TCP_SEGMENT_BYTES = 1460;
 const MAX_GAP_NS = 5e6;
 const HALF_SEQUENCE = 0x8000_0000;
 const MAX_CULPRITS = 8;
+const MAX_PODS = 16;
 
 /** The culprits of one build-up, largest first, and what the shares rest on. */
 export interface Blame {
@@ -74,16 +75,17 @@ export function blame(
   ownerOf: (arrival: number) => Owner,
   counts: (arrival: number) => boolean = () => true,
 ): Blame {
-  const groups = new Map<string, { owner: Owner; bytes: number; flows: Set<string> }>();
+  const groups = new Map<string, { owner: Owner; bytes: number; flows: Set<string>; pods: Set<string> }>();
   const sums = { total: 0, squares: 0, identified: 0, reported: 0, reports: 0 };
   for (let i = 0; i < log.length; i++) {
     if (log.enqueueNodeNs[i] < window.fromNodeNs || log.enqueueNodeNs[i] > window.toNodeNs) continue;
     if (!counts(i)) continue;
     const owner = ownerOf(i);
     const key = ownerKeyOf(owner);
-    const group = groups.get(key) ?? { owner, bytes: 0, flows: new Set<string>() };
+    const group = groups.get(key) ?? { owner, bytes: 0, flows: new Set<string>(), pods: new Set<string>() };
     groups.set(key, group);
     group.bytes += octets[i];
+    if (owner.pod !== undefined && group.pods.size < MAX_PODS) group.pods.add(owner.pod);
     group.flows.add(`${log.flowRow[i]}/${log.flowGeneration[i]}`);
     sums.total += octets[i];
     sums.squares += octets[i] * octets[i];
@@ -94,10 +96,11 @@ export function blame(
   const culprits = [...groups.values()]
     .sort((a, b) => b.bytes - a.bytes)
     .slice(0, MAX_CULPRITS)
-    .map(({ owner, bytes, flows }) => ({
+    .map(({ owner, bytes, flows, pods }) => ({
       namespace: owner.namespace,
       workload: owner.workload,
       kind: owner.kind,
+      ...(pods.size === 0 ? {} : { pods: [...pods] }),
       buildUpShare: sums.total === 0 ? 0 : bytes / sums.total,
       buildUpBytes: Math.round(bytes),
       flows: flows.size,

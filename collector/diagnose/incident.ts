@@ -4,16 +4,25 @@
 // leading culprit: another culprit is another incident.
 
 import {
+  isCongestion,
   ownerKeyOf,
+  placeText,
   queueKeyOf,
+  type ConditionEvent,
   type CongestionEvent,
+  type FabricEvent,
   type Incident,
   type IncidentChange,
+  type IncidentType,
   type LinkedAlert,
+  type Place,
   type Plan,
+  type RelatedIncident,
+  type QueueScope,
   type Severity,
   type Victim,
 } from '../event.ts';
+import { storyOf } from './story.ts';
 
 export interface IncidentOptions {
   /** Without a new event for this long, an incident is over. */
@@ -29,7 +38,8 @@ export type IncidentWatcher = (incident: Incident, change: IncidentChange) => vo
 
 interface Entry {
   incident: Incident;
-  queueKey: string;
+  /** What it is about: a queue, or a kind of condition at a place. */
+  key: string;
   lastActivityNs: number;
   openEvents: Set<string>;
   /** The culprit that the incident is about, once one is known; and the event whose verdict is shown. */
@@ -38,6 +48,7 @@ interface Entry {
 }
 
 const MAX_EVENTS = 64;
+const MAX_RELATED = 8;
 const MIN_CULPRIT_SHARE = 0.3;
 /** Below it nobody is named. */
 const MIN_CONFIDENCE = 0.5;
@@ -57,19 +68,79 @@ export class IncidentBook {
   }
 
   /** Puts a new state of an event into its incident, opening one if needed. */
-  record(event: CongestionEvent, nowNs: number): void {
-    const entry = this.#entryFor(event) ?? this.#open(event, nowNs);
+  record(event: FabricEvent, nowNs: number): void {
+    if (!isCongestion(event) && this.#accompany(event, nowNs)) return;
+    const entry = (isCongestion(event) ? this.#entryFor(event) : this.#entryOf(conditionKey(event))) ?? this.#open(event, nowNs);
     if (entry === undefined) return;
     const { incident } = entry;
     const isNew = incident.events.length === 0;
     const before = incident.severity;
-    this.#merge(entry, event, nowNs);
+    if (isCongestion(event)) this.#merge(entry, event, nowNs);
+    else this.#mergeCondition(entry, event, nowNs);
+    this.#tell(entry, isNew ? 'opened' : incident.severity === before ? 'updated' : 'severity-changed');
+  }
+
+  #tell({ incident }: Entry, change: IncidentChange): void {
+    incident.related = this.#relatedTo(incident);
+    incident.story = storyOf(incident);
     incident.plan = this.#options.planFor(incident);
-    if (isNew) {
+    if (change === 'opened') {
       const key = `${incident.type}/${incident.severity}`;
       this.opened.set(key, (this.opened.get(key) ?? 0) + 1);
-      this.#watch(incident, 'opened');
-    } else this.#watch(incident, incident.severity === before ? 'updated' : 'severity-changed');
+    }
+    this.#watch(incident, change);
+  }
+
+  /** A condition that comes from an event of an incident is a part of it. */
+  #accompany(event: ConditionEvent, nowNs: number): boolean {
+    for (const entry of this.#entries.values()) {
+      if (!entry.incident.events.some(({ id }) => event.related.includes(id))) continue;
+      this.#keep(entry.incident, event);
+      entry.incident.updatedAt = this.#options.iso(nowNs);
+      this.#tell(entry, 'updated');
+      return true;
+    }
+    return false;
+  }
+
+  #entryOf(key: string): Entry | undefined {
+    for (const entry of this.#entries.values()) if (entry.incident.state === 'open' && entry.key === key) return entry;
+    return undefined;
+  }
+
+  #mergeCondition(entry: Entry, event: ConditionEvent, nowNs: number): void {
+    const { incident } = entry;
+    entry.lastActivityNs = nowNs;
+    if (event.state === 'closed') entry.openEvents.delete(event.id);
+    else entry.openEvents.add(event.id);
+    if (this.#keep(incident, event)) incident.eventCount++;
+    incident.updatedAt = this.#options.iso(nowNs);
+    incident.severity = Math.max(incident.severity, event.severity) as Severity;
+    incident.confidence = event.confidence;
+    incident.summary = `${placeText(event.place)}: ${event.summary}`;
+  }
+
+  /** The newest state of an event takes the place of an older one; true when there was none. */
+  #keep(incident: Incident, event: FabricEvent): boolean {
+    const at = incident.events.findIndex((known) => known.id === event.id);
+    if (at >= 0) {
+      incident.events[at] = event;
+      return false;
+    }
+    incident.events.push(event);
+    if (incident.events.length > MAX_EVENTS) incident.events.shift();
+    return true;
+  }
+
+  /** Open incidents that explain this one, come from it, or limit what can be known of it. */
+  #relatedTo(incident: Incident): RelatedIncident[] {
+    const related: RelatedIncident[] = [];
+    for (const { incident: other } of this.#entries.values()) {
+      if (other === incident || other.state !== 'open') continue;
+      const relation = relationOf(other, incident);
+      if (relation !== undefined) related.push({ id: other.id, type: other.type, relation });
+    }
+    return related.slice(-MAX_RELATED);
   }
 
   /** Closes incidents that have been quiet for long enough and have no open event. */
@@ -86,6 +157,7 @@ export class IncidentBook {
     incident.state = 'closed';
     incident.closedAt = this.#options.iso(nowNs);
     incident.updatedAt = incident.closedAt;
+    incident.story = storyOf(incident);
     this.#watch(incident, 'closed');
   }
 
@@ -115,7 +187,7 @@ export class IncidentBook {
   }
 
   #entryFor(event: CongestionEvent): Entry | undefined {
-    const queueKey = queueKeyOf(event.queue);
+    const queueKey = congestionKey(event);
     const culprit = leadingCulprit(event);
     for (const entry of this.#entries.values()) {
       if (entry.incident.state !== 'open' || !entry.openEvents.has(event.id)) continue;
@@ -128,24 +200,27 @@ export class IncidentBook {
       entry.incident.eventCount--;
     }
     for (const entry of this.#entries.values()) {
-      if (entry.incident.state !== 'open' || entry.queueKey !== queueKey) continue;
+      if (entry.incident.state !== 'open' || entry.key !== queueKey) continue;
       if (culprit === undefined || entry.leading === undefined || culprit === entry.leading) return entry;
     }
     return undefined;
   }
 
-  #open(event: CongestionEvent, nowNs: number): Entry | undefined {
+  #open(event: FabricEvent, nowNs: number): Entry | undefined {
     if (!this.#hasRoom()) {
       this.overflow++;
       return undefined;
     }
     const incident: Incident = {
       id: event.id.replace('evt_', 'inc_'),
-      type: 'congestion',
+      type: isCongestion(event) ? 'congestion' : event.kind,
       state: 'open',
       severity: 1,
       summary: '',
-      queue: event.queue,
+      story: { text: '', evidence: [], help: [] },
+      place: isCongestion(event) ? placeOfQueue(event.queue) : event.place,
+      queue: isCongestion(event) ? event.queue : null,
+      related: [],
       openedAt: event.start,
       updatedAt: this.#options.iso(nowNs),
       closedAt: null,
@@ -155,7 +230,7 @@ export class IncidentBook {
       culprits: [],
       victims: [],
       confidence: 0,
-      evidence: event.evidence,
+      evidence: isCongestion(event) ? event.evidence : NO_EVIDENCE,
       plan: { action: 'none', targets: [], why: '', expectedEffect: '', undo: '', mode: 'observe', planHash: '' },
       request: null,
       alerts: [],
@@ -163,7 +238,7 @@ export class IncidentBook {
     };
     const entry: Entry = {
       incident,
-      queueKey: queueKeyOf(event.queue),
+      key: isCongestion(event) ? congestionKey(event) : conditionKey(event),
       lastActivityNs: nowNs,
       openEvents: new Set<string>(),
       leading: undefined,
@@ -178,13 +253,7 @@ export class IncidentBook {
     entry.lastActivityNs = nowNs;
     if (event.state === 'closed') entry.openEvents.delete(event.id);
     else entry.openEvents.add(event.id);
-    const at = incident.events.findIndex((known) => known.id === event.id);
-    if (at >= 0) incident.events[at] = event;
-    else {
-      incident.events.push(event);
-      incident.eventCount++;
-      if (incident.events.length > MAX_EVENTS) incident.events.shift();
-    }
+    if (this.#keep(incident, event)) incident.eventCount++;
     incident.updatedAt = this.#options.iso(nowNs);
     incident.severity = Math.max(incident.severity, severityOf(event)) as Severity;
     if (event.peakWaitNs >= incident.peakWaitNs) {
@@ -214,12 +283,55 @@ export class IncidentBook {
   }
 }
 
-/** Severity of one event: 1 nobody harmed, 2 victims, 3 from half the budget or 100 ms standing, 4 budget breached or drops. */
+const NO_EVIDENCE = { reports: 0, effectiveReports: 0, reportLossRatio: null, coverage: null, identifiedShare: 0 };
+
+function congestionKey(event: CongestionEvent): string {
+  return `congestion/${queueKeyOf(event.queue)}`;
+}
+
+function conditionKey({ kind, place }: ConditionEvent): string {
+  return `${kind}/${placeText(place)}`;
+}
+
+function placeOfQueue({ node, nodeId, interface: name, interfaceId, queue }: QueueScope): Place {
+  return { node, nodeId, interface: name, interfaceId, queue };
+}
+
+/** What one type does to others, at the same node (`here`) or anywhere. */
+const CAUSES: Partial<Record<IncidentType, { here?: readonly IncidentType[]; anywhere?: readonly IncidentType[] }>> = {
+  misclassified: { here: ['congestion'] },
+  'ecmp-collision': { here: ['congestion'] },
+  'ecmp-polarised': { here: ['congestion'] },
+  'link-flap': { anywhere: ['path-change', 'loop', 'silent-loss'] },
+  loop: { anywhere: ['loss'] },
+  blackhole: { here: ['silent-loss'] },
+  congestion: { here: ['loss'], anywhere: ['slice-budget'] },
+};
+
+/** What `other` is to `incident`. */
+function relationOf(other: Incident, incident: Incident): RelatedIncident['relation'] | undefined {
+  const isHere = other.place.node !== undefined && other.place.node === incident.place.node;
+  if (doesCause(other.type, incident.type, isHere)) return 'cause';
+  if (doesCause(incident.type, other.type, isHere)) return 'effect';
+  const isAboutTelemetry = other.type === 'telemetry-degraded' || other.type === 'silent-switch' || other.type === 'clock-fault';
+  return isAboutTelemetry && isHere ? 'limits-what-is-known' : undefined;
+}
+
+function doesCause(cause: IncidentType, effect: IncidentType, isHere: boolean): boolean {
+  const { here = [], anywhere = [] } = CAUSES[cause] ?? {};
+  return anywhere.includes(effect) || (isHere && here.includes(effect));
+}
+
+/** A wait that the octets in the queue explain to less than this is nothing to wake anybody up for. */
+const MIN_EXPLAINED = 0.5;
+
+/** Severity of one event, by harm and not by depth: 1 nobody harmed, 2 victims or long, 3 from half the budget, 4 budget breached or drops. */
 export function severityOf(event: CongestionEvent): Severity {
   const worst = Math.max(0, ...event.victims.map((victim) => victim.budgetUse));
+  if ((event.evidence.explainedShare ?? 1) < MIN_EXPLAINED && event.kind !== 'starvation') return 2;
   if (worst >= 1 || event.dropReports > 0) return 4;
-  if (worst >= 0.5 || event.kind === 'sustained') return 3;
-  return event.victims.length > 0 || event.kind === 'congestion' ? 2 : 1;
+  if (worst >= 0.5) return 3;
+  return event.victims.length > 0 || event.kind !== 'microburst' ? 2 : 1;
 }
 
 /** The culprit that leads surely enough to name an incident after. */
@@ -241,7 +353,6 @@ function mergeVictims(known: readonly Victim[], found: readonly Victim[]): Victi
 
 /** One sentence for people: where, how bad, by whom, to whose harm, how sure. */
 function summaryOf(incident: Incident): string {
-  const { queue } = incident;
   const wait = `${(incident.peakWaitNs / 1000).toFixed(0)} µs`;
   const first = incident.culprits[0];
   const sure = `${Math.round(incident.confidence * 100)} % sure`;
@@ -251,5 +362,5 @@ function summaryOf(incident: Incident): string {
       : `${first.namespace}/${first.workload} put in ${Math.round(first.buildUpShare * 100)} % of the build-up (${sure})`;
   const victims = incident.victims.slice(0, 3).map((v) => `${v.namespace}/${v.workload}`);
   const harm = victims.length === 0 ? 'nobody else was harmed' : `harmed: ${victims.join(', ')}`;
-  return `${queue.node} interface ${queue.interface} queue ${queue.queue}: packets waited up to ${wait}; ${cause}; ${harm}`;
+  return `${placeText(incident.place)}: packets waited up to ${wait}; ${cause}; ${harm}`;
 }

@@ -22,6 +22,8 @@ export interface MoveSources {
   placeOfNode(nodeTag: number): Place;
   /** Names of two interfaces of one node. */
   interfaceOf(portRow: number): string;
+  /** Told of the interface that a flow does not leave by any more. */
+  leftBehind(portRow: number, atNs: number): void;
 }
 
 interface Wave {
@@ -52,6 +54,7 @@ export class PathChangeDetector {
   #moved(nowNs: number): void {
     const m = this.#record;
     const atNs = m[Move.atNs];
+    this.#sources.leftBehind(m[Move.fromPortRow], atNs);
     const wave = this.#waves.get(m[Move.nodeTag]) ?? { flows: new Map<number, number>(), from: new Map<string, number>() };
     this.#waves.set(m[Move.nodeTag], wave);
     for (const [flow, movedNs] of wave.flows) if (atNs - movedNs > WAVE_NS) wave.flows.delete(flow);

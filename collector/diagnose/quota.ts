@@ -6,7 +6,7 @@
 import type { Place } from '../event.ts';
 import type { ConditionBook } from './condition.ts';
 
-/** An open event of a queue. */
+/** An open event of a queue whose newest report came because the queue was long. */
 export interface OpenQueue {
   row: number;
   place: Place;

@@ -19,8 +19,8 @@ export interface TelemetrySources {
   exporters(): ExporterCounts[];
   /** Nodes that send reports themselves. */
   nodes(): { tag: number; place: Place; reports: number; lastReportNs: number }[];
-  /** Whether packets are still seen to come from the node, at its neighbours, after this time. */
-  isForwarding(nodeTag: number, sinceNs: number): boolean;
+  /** What its neighbours saw since: packets that came from it; packets that they send to it; or flows that left it. */
+  neighboursSee(nodeTag: number, sinceNs: number): 'forwarding' | 'swallowing' | 'avoided' | undefined;
 }
 
 const WINDOW_NS = 500e6;
@@ -107,8 +107,11 @@ export class TelemetryDetector {
     }
   }
 
+  /** A node to which nobody sends has nothing to report. */
   #silent(tag: number, place: Place, lastReportNs: number, nowNs: number): void {
-    const isAlive = this.#sources.isForwarding(tag, lastReportNs + WINDOW_NS);
+    const seen = this.#sources.neighboursSee(tag, lastReportNs + WINDOW_NS);
+    if (seen === undefined) return;
+    const isAlive = seen === 'forwarding';
     this.#conditions.raise(
       {
         kind: 'silent-switch',
@@ -118,7 +121,7 @@ export class TelemetryDetector {
         severity: isAlive ? 3 : 5,
         summary: isAlive
           ? 'the node forwards packets, as its neighbours see, and reports nothing any more'
-          : 'nothing is heard of the node any more, nor of packets that come from it',
+          : `nothing is heard of the node any more, nor of packets that come from it${seen === 'avoided' ? '; its flows have gone elsewhere' : ''}`,
         numbers: { silentSeconds: (nowNs - lastReportNs) / 1e9 },
       },
       nowNs,

@@ -8,6 +8,7 @@ const MIN_HARM_NS = 25_000;
 const MIN_PACKETS = 8;
 const MIN_SHARE = 0.01;
 const MAX_VICTIMS = 16;
+const MAX_PODS = 16;
 
 interface Harm {
   owner: Owner;
@@ -16,6 +17,7 @@ interface Harm {
   delayed: number;
   sumNs: number;
   towards: Map<string, number>;
+  pods: Set<string>;
 }
 
 /** Who was harmed, and what the leading culprit did to itself. */
@@ -45,12 +47,21 @@ export function victimsOf(
     if (!isOwn(i)) continue;
     const owner = ownerOf(i);
     const key = ownerKeyOf(owner);
-    const harm = harms.get(key) ?? { owner, waits: [], packets: 0, delayed: 0, sumNs: 0, towards: new Map<string, number>() };
+    const harm = harms.get(key) ?? {
+      owner,
+      waits: [],
+      packets: 0,
+      delayed: 0,
+      sumNs: 0,
+      towards: new Map<string, number>(),
+      pods: new Set<string>(),
+    };
     harms.set(key, harm);
     const packets = log.weight[i] * inverse;
     harm.packets += packets;
     if (log.waitNs[i] <= harmNs) continue;
     harm.delayed += packets;
+    if (owner.pod !== undefined && harm.pods.size < MAX_PODS) harm.pods.add(owner.pod);
     harm.sumNs += log.waitNs[i] * packets;
     harm.waits.push(log.waitNs[i]);
     const receiver = receiverOf(i);
@@ -76,6 +87,7 @@ function victimOf(harm: Harm, budgetNs: number): Victim {
     namespace: harm.owner.namespace,
     workload: harm.owner.workload,
     kind: harm.owner.kind,
+    ...(harm.pods.size === 0 ? {} : { pods: [...harm.pods] }),
     towards,
     delayedPackets: Math.round(harm.delayed),
     excessWaitP99Ns: p99,

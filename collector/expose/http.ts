@@ -19,6 +19,8 @@ export interface HttpParts {
   metricsContentType: string;
   /** What became of every datagram and report. */
   accounting(): object;
+  /** What the fabric did to a workload or pod; throws an Error with a plain sentence when asked badly. */
+  why(subject: string, at: string | undefined): object;
   page(): string;
   /** Empty when ready, else the reasons why not. */
   notReady(): string[];
@@ -77,6 +79,15 @@ function buildApp(parts: HttpParts): express.Express {
     response.set('content-type', parts.metricsContentType).send(await parts.metrics());
   });
   app.get('/api/v1/accounting', (_request, response) => void response.json(parts.accounting()));
+  app.get('/api/v1/why', (request, response) => {
+    const { subject, at } = request.query;
+    try {
+      if (typeof subject !== 'string') throw new Error('subject must be NAMESPACE/NAME');
+      response.json(parts.why(subject, typeof at === 'string' ? at : undefined));
+    } catch (error) {
+      response.status(400).json({ error: (error as Error).message });
+    }
+  });
   app.get('/api/v1/incidents', (request, response) => {
     const { state } = request.query;
     if (state !== undefined && state !== 'open' && state !== 'closed') {

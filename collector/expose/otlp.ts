@@ -4,7 +4,7 @@
 
 import type { Attributes, Tracer } from '@opentelemetry/api';
 import type { NodeSDK } from '@opentelemetry/sdk-node';
-import type { CongestionEvent, Incident } from '../event.ts';
+import { isCongestion, type CongestionEvent, type Incident } from '../event.ts';
 
 /** ExportResultCode.SUCCESS of @opentelemetry/core, which is not a dependency of ours. */
 const EXPORTED = 0;
@@ -66,7 +66,8 @@ export class OtlpSink {
     const span = (name: string, from: string, to: string, attributes: Attributes): void => {
       this.#tracer.startSpan(name, { startTime: timeOf(from), attributes }, below).end(timeOf(to));
     };
-    for (const event of incident.events) span('build-up', event.buildUpStart, event.peakAt, eventAttributes(event));
+    for (const event of incident.events.filter(isCongestion))
+      span('build-up', event.buildUpStart, event.peakAt, eventAttributes(event));
     for (const culprit of incident.culprits) {
       span('culprit', incident.openedAt, end, {
         ...workloadAttributes(culprit),
@@ -105,18 +106,17 @@ function timeOf(iso: string): [number, number] {
 }
 
 function incidentAttributes(incident: Incident): Attributes {
-  const { queue } = incident;
+  const { place } = incident;
   return {
     'int.incident.id': incident.id,
     'int.incident.type': incident.type,
     'int.incident.severity': incident.severity,
     'int.incident.confidence': incident.confidence,
     'int.incident.summary': incident.summary,
-    'int.node.name': queue.node,
-    'int.node.id': queue.nodeId,
-    'network.interface.name': queue.interface,
-    'int.queue.id': queue.queue,
-    'int.queue.peak_wait_ns': incident.peakWaitNs,
+    'int.incident.story': incident.story.text,
+    ...(place.node === undefined ? {} : { 'int.node.name': place.node, 'int.node.id': place.nodeId }),
+    ...(place.interface === undefined ? {} : { 'network.interface.name': place.interface }),
+    ...(place.queue === undefined ? {} : { 'int.queue.id': place.queue, 'int.queue.peak_wait_ns': incident.peakWaitNs }),
     ...(incident.evidence.reportLossRatio === null ? {} : { 'int.report.loss_ratio': incident.evidence.reportLossRatio }),
     'int.plan.action': incident.plan.action,
   };

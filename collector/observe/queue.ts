@@ -18,7 +18,7 @@ import type { Ring } from '../memory/ring.ts';
 
 // Bound here, because an imported binding is loaded and checked at each use.
 const { egressInterfaceId: HAS_EGRESS_INTERFACE_ID, queueId: HAS_QUEUE_ID, queueOccupancy: HAS_QUEUE_OCCUPANCY } = Present;
-const { dropped: FLAG_DROPPED } = ReportFlag;
+const { dropped: FLAG_DROPPED, congestedQueue: FLAG_CONGESTED_QUEUE } = ReportFlag;
 const { tcpSequence: PART_TCP_SEQUENCE } = FlowPart;
 
 /** Thresholds on the wait in the queue, nanoseconds, and what is known of ports. */
@@ -48,7 +48,7 @@ const ARRIVALS_PER_PORT = 2048;
 /** Node tag, egress interface, queue. */
 const KEY_WORDS = 3;
 const HOT_FIELDS = 12;
-const EVENT_FIELDS = 14;
+const EVENT_FIELDS = 15;
 const LAYOUT = rowLayout(KEY_WORDS, HOT_FIELDS + LATENCY_BUCKETS + EVENT_FIELDS);
 const { rowDoubles: ROW_DOUBLES } = LAYOUT;
 /** Fields of a row: what every hop touches first, so that it lies in two cache lines; then the histogram; then the open event. */
@@ -82,6 +82,7 @@ const [
   NEXT_GROWTH_NS,
   HAS_OTHERS,
   IS_FILTERED,
+  IS_OF_QUEUE,
 ] = Array.from({ length: EVENT_FIELDS }, (_, field) => LATENCY_COUNTS + LATENCY_BUCKETS + field);
 
 export class QueueTable {
@@ -160,6 +161,11 @@ export class QueueTable {
   /** Whether the newest report told of a change of latency only. */
   isFiltered(row: number): boolean {
     return this.#n[row * ROW_DOUBLES + IS_FILTERED] === 1;
+  }
+
+  /** Whether the newest report came because the queue was long. */
+  isOfQueue(row: number): boolean {
+    return this.#n[row * ROW_DOUBLES + IS_OF_QUEUE] === 1;
   }
 
   /** Reports of the newest event. */
@@ -312,6 +318,8 @@ export function queueStage(
     if (row === 0) return;
     const depthBytes = depthKnown ? queueOccupancy[hop] * unit : waitNs * rate;
     if (n[base + PORT_BYTES_PER_NS] !== rate) n[base + PORT_BYTES_PER_NS] = rate;
+    const isOfQueue = (flags[report] & FLAG_CONGESTED_QUEUE) !== 0 ? 1 : 0;
+    if (n[base + IS_OF_QUEUE] !== isOfQueue) n[base + IS_OF_QUEUE] = isOfQueue;
     if (n[base + IS_FILTERED] !== isFiltered[datagram]) n[base + IS_FILTERED] = isFiltered[datagram];
     if (portRow[hop] !== 0) keepForOthers(row, portRow[hop], enqueueNodeNs[hop], waitNs, nowNs, report);
     step(row, portRow[hop], enqueueNodeNs[hop], waitNs, depthBytes, nowNs, report);

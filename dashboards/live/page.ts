@@ -1,7 +1,7 @@
 // The built-in page at `/`: open incidents in plain words, readable without script, on a phone, in the dark.
 // Rule: every text from outside is escaped; workload names are somebody else's words.
 
-import type { Incident } from '../../collector/event.ts';
+import { placeText, type Incident } from '../../collector/event.ts';
 
 /** What the page shows beside the incidents. */
 export interface PageStatus {
@@ -46,7 +46,8 @@ function card(incident: Incident): string {
   const culprits = incident.culprits
     .slice(0, 5)
     .map(
-      (c) => `<tr><td>${name(c)}</td><td class="n">${(c.buildUpShare * 100).toFixed(0)} %</td><td class="n">${c.flows}</td></tr>`,
+      (c) =>
+        `<tr><td>${name(c)}</td><td class="n">${(c.buildUpShare * 100).toFixed(0)} %</td><td class="n">${c.counterfactual === null ? '' : `−${(c.counterfactual * 100).toFixed(0)} %`}</td><td class="n">${c.flows}</td></tr>`,
     );
   const victims = incident.victims
     .slice(0, 5)
@@ -54,23 +55,20 @@ function card(incident: Incident): string {
       (v) =>
         `<tr><td>${name(v)}</td><td>${escapeHtml(v.towards)}</td><td class="n">${micros(v.excessWaitP99Ns)}</td><td class="n">${(v.budgetUse * 100).toFixed(0)} %</td></tr>`,
     );
-  const depth = incident.peakDepthBytes === null ? '' : ` (${Math.round(incident.peakDepthBytes / 1000)} kB)`;
-  const { queue } = incident;
-  return `<article class="s${incident.severity}"><h3>${escapeHtml(queue.node)} · interface ${escapeHtml(queue.interface)} · queue ${queue.queue}
+  const { place, story } = incident;
+  return `<article class="s${incident.severity}"><h3>${escapeHtml(incident.type)} · ${escapeHtml(placeText(place))}
 <span>${SEVERITY[incident.severity]}</span></h3>
-<p>From ${time(incident.openedAt)} to ${incident.state === 'closed' ? time(incident.events.at(-1)?.lastSeen ?? incident.updatedAt) : 'now'}:
-${incident.eventCount} event${incident.eventCount === 1 ? '' : 's'}, packets waited up to <b>${micros(incident.peakWaitNs)}</b>${depth}.
-The verdict is <b>${Math.round(incident.confidence * 100)} %</b> sure; ${lossOf(incident)}</p>
-<div class="t"><table><caption>Caused by</caption><tr><th>workload</th><th>build-up</th><th>flows</th></tr>${culprits.join('')}</table>
-<table><caption>Suffered</caption><tr><th>workload</th><th>towards</th><th>p99 wait</th><th>budget</th></tr>${victims.join('') || '<tr><td colspan="4">nobody else</td></tr>'}</table></div>
+<p>${escapeHtml(story.text)}</p>
+${incident.type === 'congestion' ? tables(culprits, victims) : ''}
+${story.help.length === 0 ? '' : `<p>What would help: ${escapeHtml(story.help.join('; '))}.</p>`}
 <p class="plan"><b>${escapeHtml([incident.plan.action, ...incident.plan.targets].join(' '))}</b>: ${escapeHtml(incident.plan.why)}.
 Expected: ${escapeHtml(incident.plan.expectedEffect)}.${incident.request === null ? '' : ` Asked for by webhook: <b>${incident.request.state}</b>.`}</p>
 <p><a href="/api/v1/incidents/${escapeHtml(incident.id)}">${escapeHtml(incident.id)}</a></p></article>`;
 }
 
-function lossOf({ evidence }: Incident): string {
-  if (evidence.reportLossRatio === null) return 'this exporter does not count its reports.';
-  return `${(evidence.reportLossRatio * 100).toFixed(1)} % of this switch’s reports were lost.`;
+function tables(culprits: string[], victims: string[]): string {
+  return `<div class="t"><table><caption>Caused by</caption><tr><th>workload</th><th>build-up</th><th>without it</th><th>flows</th></tr>${culprits.join('')}</table>
+<table><caption>Suffered</caption><tr><th>workload</th><th>towards</th><th>p99 wait</th><th>budget</th></tr>${victims.join('') || '<tr><td colspan="4">nobody else</td></tr>'}</table></div>`;
 }
 
 function name(who: { namespace: string; workload: string }): string {
@@ -79,10 +77,6 @@ function name(who: { namespace: string; workload: string }): string {
 
 function micros(ns: number): string {
   return ns >= 1e6 ? `${(ns / 1e6).toFixed(2)} ms` : `${(ns / 1e3).toFixed(0)} µs`;
-}
-
-function time(iso: string): string {
-  return `<time datetime="${escapeHtml(iso)}">${escapeHtml(iso.slice(11, 26))}</time>`;
 }
 
 /** Text made safe for HTML content and quoted attributes. */

@@ -1,7 +1,7 @@
 // The right culprit, or none: a trap for naive counting, under lost, reordered and repeated reports, with and without a known port rate.
 
 import { describe, expect, it } from 'vitest';
-import type { CongestionEvent, Incident } from '../../collector/event.ts';
+import { isCongestion, type CongestionEvent, type Incident } from '../../collector/event.ts';
 import { randomStream } from '../../p4-int/fabric/random.ts';
 import { scenarioSettings } from '../../collector/scenario-settings.ts';
 import { Diagnosing } from '../support/diagnosing.ts';
@@ -51,13 +51,15 @@ describe('a burst behind a steady elephant', () => {
     '%s: never the elephant, and the burst as often as can be',
     (_name, reports, atLeast) => {
       const incidents = diagnose(reports);
-      const events = incidents.flatMap((incident) => incident.events).filter((event) => event.state === 'closed');
+      const events = incidents
+        .flatMap((incident) => incident.events.filter(isCongestion))
+        .filter((event) => event.state === 'closed');
       const named = events.filter((event) => event.confidence >= 0.5);
       expect(events.length).toBeGreaterThanOrEqual(BURSTS * 0.9);
       expect(named.filter((event) => nameOf(event) !== story.truth.culprit)).toEqual([]);
       expect(named.length / events.length).toBeGreaterThanOrEqual(atLeast);
       for (const incident of incidents) {
-        expect([incident.queue.node, incident.queue.interfaceId]).toEqual([story.truth.node, story.truth.interfaceId]);
+        expect([incident.place.node, incident.place.interfaceId]).toEqual([story.truth.node, story.truth.interfaceId]);
         expect(incident.plan.targets.filter((target) => target !== `workload/${story.truth.culprit}`)).toEqual([]);
       }
     },
@@ -89,7 +91,7 @@ describe('a burst behind a steady elephant', () => {
     const reports = fabricDatagrams(sampled, 12, 0.2e9);
     const eventsOf = (settings: object): CongestionEvent[] =>
       diagnose(reports, settings)
-        .flatMap((incident) => incident.events)
+        .flatMap((incident) => incident.events.filter(isCongestion))
         .filter(({ state }) => state === 'closed');
     const told = eventsOf(scenarioSettings(sampled));
     expect(told.length).toBeGreaterThan(7);

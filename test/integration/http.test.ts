@@ -95,7 +95,8 @@ it('the page escapes what comes from outside, and loads nothing', () => {
   const incident = incidentOf();
   incident.culprits[0] = { ...incident.culprits[0], workload: evil };
   incident.victims[0] = { ...incident.victims[0], towards: evil };
-  incident.queue = { ...incident.queue, node: evil, interface: '"><img src=x>' };
+  incident.place = { ...incident.place, node: evil, interface: '"><img src=x>' };
+  incident.story = { text: evil, evidence: [], help: [evil] };
   const page = renderPage([incident], { reports: 1, lost: 0, nodes: 1, queues: 1, notReady: [evil] });
   expect(page).not.toContain('<script');
   expect(page).not.toContain('<img');

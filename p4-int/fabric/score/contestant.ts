@@ -58,8 +58,10 @@ export interface FoundLatency {
 /** A verdict that would wake somebody up. */
 export interface FoundIncident {
   severity: number;
-  node: string;
-  interfaceId: number;
+  /** `congestion`, or another kind of event. */
+  type: string;
+  node?: string;
+  interfaceId?: number;
 }
 
 export interface Findings {

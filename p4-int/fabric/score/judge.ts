@@ -275,16 +275,18 @@ export class Judge {
   }
 
   #judgeIncidents(tally: Tally, findings: Findings): void {
-    const { budget } = this.#scenario.truth;
-    const isJustified = (node: string, interfaceId: number): boolean =>
+    const { budget, events } = this.#scenario.truth;
+    const isJustified = (node: string | undefined, interfaceId: number | undefined): boolean =>
       this.#truths.some(
         (truth) =>
           truth.node === node &&
           truth.interfaceId === interfaceId &&
           (truth.event.peakWaitPs >= SEVERE_BUDGET_USE * budget || truth.event.droppedPackets > 0),
       );
-    for (const { severity, node, interfaceId } of findings.incidents) {
-      if (severity >= SEVERE && !isJustified(node, interfaceId)) tally.falseSevereIncidents++;
+    for (const { severity, type, node, interfaceId } of findings.incidents) {
+      if (severity < SEVERE) continue;
+      const isTrue = type === 'congestion' ? isJustified(node, interfaceId) : events.some((event) => event.kind === type);
+      if (!isTrue) tally.falseSevereIncidents++;
     }
   }
 }

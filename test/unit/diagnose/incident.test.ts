@@ -147,7 +147,7 @@ it('a full book lets the oldest closed one go; full of open ones it takes no new
   expect([book.list().length, book.open, book.overflow]).toEqual([3, 3, 1]);
   book.advance(62e9);
   book.record(at('e'), 63e9);
-  expect(book.list().map((incident) => [incident.queue.node, incident.state])).toEqual([
+  expect(book.list().map((incident) => [incident.place.node, incident.state])).toEqual([
     ['e', 'open'],
     ['c', 'closed'],
     ['b', 'closed'],
@@ -167,7 +167,12 @@ describe('severity', () => {
     ['a victim', { victims: [victim(0.1)] }, 2],
     ['congestion of more than 1 ms', { kind: 'congestion' }, 2],
     ['half of the budget', { victims: [victim(0.5)] }, 3],
-    ['100 ms standing', { kind: 'sustained' }, 3],
+    ['100 ms standing, and nobody harmed', { kind: 'sustained' }, 2],
+    [
+      'a wait that the queue does not explain',
+      { victims: [victim(2)], evidence: { ...event().evidence, explainedShare: 0.1 } },
+      2,
+    ],
     ['the whole budget', { victims: [victim(1)] }, 4],
     ['drops', { dropReports: 1 }, 4],
   ] as [string, Partial<CongestionEvent>, number][])('%s: %#', (_name, changed, severity) => {

@@ -151,7 +151,7 @@ describe('the judge', () => {
   });
 
   it('an incident that would wake somebody up needs a wait that is worth it', () => {
-    const incident = { severity: 3, node: 'leaf-2', interfaceId: 1 };
+    const incident = { severity: 3, type: 'congestion', node: 'leaf-2', interfaceId: 1 };
     const measures = measured({ ...oracle(), incidents: [incident, { ...incident, severity: 2 }] });
     // Nobody waited half a budget of one millisecond in 0.11 s.
     expect(measures['incidents.false-severe-per-hour']).toBeCloseTo(3600 / 0.11, 0);
