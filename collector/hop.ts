@@ -47,7 +47,7 @@ export const HopOrigin = {
 
 /** Bounds for the memory that all columns need. */
 const COLUMNS = 64;
-const HOP_ROW_BYTES = 120;
+const HOP_ROW_BYTES = 128;
 const REPORT_ROW_BYTES = 160;
 const LINK_ROW_BYTES = 96;
 const DATAGRAM_ROW_BYTES = 64;
@@ -251,6 +251,8 @@ export class HopBatch {
   declare readonly enqueueNodeNs: Float64Array;
   /** Derived by observe/queue: row of the queue; 0: as below. */
   declare readonly queueRow: Uint32Array;
+  /** Derived by observe/queue: latency of the packet that the queue was heard of before this one, ns; -1 when that is not known. */
+  declare readonly latencyBeforeNs: Float64Array;
   /** Derived by observe/port: row of the egress interface; 0: it is not named, or there is no room. */
   declare readonly portRow: Uint32Array;
 
@@ -287,6 +289,7 @@ export class HopBatch {
     this.nodeTag = memory.uint32(capacity);
     this.enqueueNodeNs = memory.float64(capacity);
     this.queueRow = memory.uint32(capacity);
+    this.latencyBeforeNs = memory.float64(capacity);
     this.portRow = memory.uint32(capacity);
   }
 

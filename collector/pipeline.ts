@@ -115,7 +115,14 @@ export function pipelineOver(
     state.ports.keys.capacity,
   );
   const observePort = portStage(state.ports, batch, state.memory.thresholds.portRates);
-  const { observe: observePath, latencyNs } = pathStage(state.paths, batch, state.moves, (row) => state.ports.hasPeer(row));
+  const { observe: observePath, latencyNs } = pathStage(state.paths, batch, state.moves, {
+    hasPeer: (row) => state.ports.hasPeer(row),
+    bytesPerNs: (row) => state.ports.bytesPerNs(row),
+    hold: (queueRow, portRow, latencyNs, packets, lengthBytes) => {
+      state.queues.hold(queueRow, latencyNs, packets);
+      state.ports.addBytes(portRow, packets * lengthBytes);
+    },
+  });
   const observeSlice = sliceStage(state.slices, batch, state.memory.thresholds.sliceBudgetsNs, latencyNs);
   const observeClass = classStage(state.classes, batch, state.memory.thresholds.queueOfDscp);
   const observeStitch = stitchStage(state.stitch, batch, state.ports);

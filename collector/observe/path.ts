@@ -6,6 +6,7 @@
 // it was seen at last.
 // Rule: a late report moves nothing, and one observation is no habit: a way is known from the second packet on.
 
+import { FlowPart } from '../flow-key.ts';
 import { latencyOf, ReportFlag, type HopBatch } from '../hop.ts';
 import type { Arena } from '../memory/arena.ts';
 import type { Ring } from '../memory/ring.ts';
@@ -13,6 +14,7 @@ import { Move, MOVE_WIDTH, MoveKind } from '../move.ts';
 
 // Bound here, because an imported binding is loaded and checked at each use.
 const { dropped: FLAG_DROPPED } = ReportFlag;
+const { tcpSequence: PART_TCP_SEQUENCE } = FlowPart;
 const { moved: KIND_MOVED, looped: KIND_LOOPED } = MoveKind;
 
 /** A flow has two header doubles and its slots: four cache lines. */
@@ -37,6 +39,13 @@ const [TTL, LOWEST_TTL, FALLS, HABIT] = [0, 8, 16, 24];
 const LOOP_FALLS = 3;
 const LOOP_WINDOW_MS = 1000;
 const KNOWN = 2;
+/** Change filter of SD-Fabric as it is shipped: latencies are told apart by this much, and a flow is reported after this at the latest. */
+const QUANTUM_NS = 256;
+const FILTER_PERIOD_NS = 1.2e9;
+const MAX_GAP_NS = 4e9;
+const TCP_HEADER_BYTES = 40;
+const TCP_SEGMENT_BYTES = 1460;
+const HALF_SEQUENCE = 0x8000_0000;
 /** What a node told of a flow longer ago is not how it is now. */
 const FRESH_MS = 1200;
 
@@ -109,19 +118,30 @@ export class PathTable {
   }
 }
 
-/** The stage over a batch: brings the way of the flow of each hop up to date. `hasPeer`: whether another node lies behind an interface. */
+/** What the stage asks of, and tells to, the tables of interfaces and queues. */
+export interface PathTables {
+  /** Whether another node lies behind an interface. */
+  hasPeer: (portRow: number) => boolean;
+  /** Rate of the line, octets per ns; 0: it is not known. */
+  bytesPerNs: (portRow: number) => number;
+  /** Packets of `lengthBytes` that were not reported, because they took as long as the one before. */
+  hold: (queueRow: number, portRow: number, latencyNs: number, packets: number, lengthBytes: number) => void;
+}
+
+/** The stage over a batch: brings the way of the flow of each hop up to date. */
 export function pathStage(
   paths: PathTable,
   batch: HopBatch,
   moves: Ring,
-  hasPeer: (portRow: number) => boolean,
+  tables: PathTables,
 ): { observe: () => void; latencyNs: (hop: number) => number } {
   const { doubles, words } = paths;
-  const { nodeTag, portRow, queueRow, enqueueNodeNs, report: reportOf } = batch;
+  const { nodeTag, portRow, queueRow, latencyBeforeNs, enqueueNodeNs, report: reportOf } = batch;
   const {
     flags,
     flowRow,
     flowGeneration,
+    flowParts,
     ttl,
     outerParts,
     outerTtl,
@@ -134,6 +154,8 @@ export function pathStage(
   } = batch.reports;
   const { timestampWrapNs, isFiltered } = batch.datagrams;
   const move = new Float64Array(MOVE_WIDTH);
+  /** Octets of the packets that the filter kept back before this hop. */
+  let heldBytes = 0;
   /** Where the reads of `prefetch` go, so that they are not optimised away. */
   const touched = new Int32Array(1);
 
@@ -147,6 +169,7 @@ export function pathStage(
       const at = flow * FLOW_WORDS;
       if (words[at + GENERATION] !== flowGeneration[report]) begin(at, flowGeneration[report]);
       const tag = nodeTag[hop];
+      heldBytes = 0;
       const used = words[at + USED];
       let slot = 0;
       let s = at + FIRST_SLOT * 2;
@@ -154,6 +177,7 @@ export function pathStage(
       if (slot === used) {
         slot = add(at, hop, report, nowMs);
       } else see(s, hop, report, nowMs);
+      if (words[at + COUNTING] === slot) doubles[(at >> 1) + BYTES] += heldBytes;
       if (words[at + COUNTING] === slot) doubles[(at >> 1) + BYTES] += packetLengthBytes[report] * representedPackets[report];
     }
   }
@@ -209,6 +233,37 @@ export function pathStage(
     return (words[s + TTL_STATE] >>> TTL) & 0xff;
   }
 
+  /**
+   * A change filter kept back the packets of the flow that took as long as the one that was reported before (fabric-tna `int.p4`). TCP says by its sequence
+   * how many these were. Of other flows the rate is known from the times when each packet was reported, and it holds as long as nobody has seen the queue
+   * change; after more than the filter's period the flow had paused.
+   */
+  function holdBack(s: number, hop: number, report: number): void {
+    const gapNs = enqueueNodeNs[hop] - doubles[s >> 1];
+    const lengthBytes = packetLengthBytes[report];
+    const advanced = (tcpSequence[report] - words[s + TCP_SEQUENCE]) >>> 0;
+    let packets = 0;
+    if ((flowParts[report] & PART_TCP_SEQUENCE) !== 0 && advanced !== 0) {
+      const payload = lengthBytes - TCP_HEADER_BYTES;
+      if (advanced < HALF_SEQUENCE) packets = Math.ceil(advanced / (payload > 0 ? payload : TCP_SEGMENT_BYTES)) - 1;
+    } else {
+      const known = words[s + GAP_NS];
+      const usual =
+        known === 0
+          ? gapNs
+          : gapNs < known
+            ? known - 0.3 * (known - gapNs)
+            : known + Math.min(0.1 * (gapNs - known), 0.05 * known);
+      words[s + GAP_NS] = Math.min(MAX_GAP_NS, Math.max(1, usual));
+      const isUnchanged = Math.abs(latencyBeforeNs[hop] - words[s + LATENCY_NS]) < QUANTUM_NS;
+      if (isUnchanged && gapNs < FILTER_PERIOD_NS) packets = Math.round(gapNs / words[s + GAP_NS]) - 1;
+    }
+    const rate = tables.bytesPerNs(words[s + PORT_ROW]);
+    if (rate > 0) packets = Math.min(packets, Math.floor((gapNs * rate) / Math.max(1, lengthBytes)));
+    if (packets > 0) tables.hold(words[s + QUEUE_ROW], words[s + PORT_ROW], words[s + LATENCY_NS], packets, lengthBytes);
+    heldBytes = Math.max(0, packets) * lengthBytes;
+  }
+
   /** Of the packet that nodes forward: the outermost. */
   function ttlOf(report: number): number {
     return outerParts[report] === 0 ? ttl[report] : outerTtl[report];
@@ -216,6 +271,7 @@ export function pathStage(
 
   function see(s: number, hop: number, report: number, nowMs: number): void {
     if (enqueueNodeNs[hop] < doubles[s >> 1]) return;
+    if (isFiltered[datagramOf[report]] === 1) holdBack(s, hop, report);
     const state = words[s + TTL_STATE];
     let lowest = (state >>> LOWEST_TTL) & 0xff;
     let falls = (state >>> FALLS) & 0xff;
@@ -273,7 +329,7 @@ export function pathStage(
     const own = latencyOf(batch, hop, timestampWrapNs[datagramOf[report]]);
     if (own < 0 || portRow[hop] === 0 || (flags[report] & FLAG_DROPPED) !== 0) return -1;
     if (hopCount[report] > 1) return hop === firstHop[report] + hopCount[report] - 1 ? sumOfStack(report) : -1;
-    if (hasPeer(portRow[hop])) return -1;
+    if (tables.hasPeer(portRow[hop])) return -1;
     const at = flowRow[report] * FLOW_WORDS;
     const nowMs = Math.floor(batch.arrivalNs[0] / 1e6);
     const ownTtl = ttlOf(report);

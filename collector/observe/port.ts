@@ -71,6 +71,11 @@ export class PortTable {
     return { nodeTag: this.#n[base + PEER_TAG], ingressInterfaceId: this.#n[base + PEER_INTERFACE] };
   }
 
+  /** Rate and octets: see hold of observe/queue. */
+  addBytes(row: number, bytes: number): void {
+    this.#n[row * ROW_DOUBLES + BYTES] += bytes;
+  }
+
   hasPeer(row: number): boolean {
     return this.#n[row * ROW_DOUBLES + PEER_VOTES] >= MIN_PEER_VOTES;
   }

@@ -47,7 +47,7 @@ const ARRIVALS_PER_PORT = 2048;
 
 /** Node tag, egress interface, queue. */
 const KEY_WORDS = 3;
-const HOT_FIELDS = 12;
+const HOT_FIELDS = 13;
 const EVENT_FIELDS = 15;
 const LAYOUT = rowLayout(KEY_WORDS, HOT_FIELDS + LATENCY_BUCKETS + EVENT_FIELDS);
 const { rowDoubles: ROW_DOUBLES } = LAYOUT;
@@ -65,6 +65,7 @@ const [
   EMPTY_NODE_NS,
   OPEN,
   CONGESTED_NS,
+  LAST_LATENCY_NS,
 ] = Array.from({ length: HOT_FIELDS }, (_, field) => LAYOUT.fields + field);
 const LATENCY_COUNTS = LAYOUT.fields + HOT_FIELDS;
 const [
@@ -187,6 +188,13 @@ export class QueueTable {
     return this.#n[row * ROW_DOUBLES + PORT_BYTES_PER_NS];
   }
 
+  /** Counts packets that were not reported because they took as long as the one before them. */
+  hold(row: number, latencyNs: number, packets: number): void {
+    this.fineCounts[row * FINE_BUCKETS + fineBucket(Math.floor(latencyNs))] += packets;
+    this.#n[row * ROW_DOUBLES + LATENCY_COUNTS + latencyBucket(latencyNs)] += packets;
+    this.#n[row * ROW_DOUBLES + LATENCY_SUM_NS] += latencyNs * packets;
+  }
+
   /** Writes the event of a queue as an edge: its newest one, at node time `lastNs`, with the arrival log `log` (-1: none). */
   describe(e: Float64Array, kind: number, row: number, lastNs: number, log: number): void {
     const n = this.#n;
@@ -235,6 +243,7 @@ export function queueStage(
     queueOccupancy,
     enqueueNodeNs,
     queueRow,
+    latencyBeforeNs,
     portRow,
     report: reportOf,
   } = batch;
@@ -257,6 +266,7 @@ export function queueStage(
     for (let hop = 0; hop < batch.length; hop++) {
       const carried = present[hop];
       queueRow[hop] = 0;
+      latencyBeforeNs[hop] = -1;
       if (nodeTag[hop] === 0 || (carried & HAS_EGRESS_INTERFACE_ID) === 0) continue;
       wanted[0] = nodeTag[hop];
       wanted[1] = egressInterfaceId[hop];
@@ -279,6 +289,7 @@ export function queueStage(
     fineCounts.fill(0, row * FINE_BUCKETS, (row + 1) * FINE_BUCKETS);
     n[base + LATENCY_SUM_NS] = 0;
     n[base + PEAK_WAIT_NS] = 0;
+    n[base + LAST_LATENCY_NS] = -1;
     n[base + LAST_WAIT_NS] = 0;
     n[base + LAST_NODE_NS] = -Infinity;
     n[base + LAST_WAIT_SEEN_NS] = 0;
@@ -309,6 +320,8 @@ export function queueStage(
     if (latencyNs < 0 && !depthGivesWait) return;
     let waitNs = depthGivesWait ? (queueOccupancy[hop] * unit) / rate : 0;
     if (latencyNs >= 0) {
+      latencyBeforeNs[hop] = n[base + LAST_LATENCY_NS];
+      n[base + LAST_LATENCY_NS] = latencyNs;
       n[base + LATENCY_COUNTS + latencyBucket(latencyNs)]++;
       fineCounts[row * FINE_BUCKETS + fineBucket(Math.floor(latencyNs))]++;
       n[base + LATENCY_SUM_NS] += latencyNs;
