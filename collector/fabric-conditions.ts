@@ -20,6 +20,7 @@ import type { ReportLoss } from './diagnose/report-loss.ts';
 import { TelemetryDetector, type ExporterCounts } from './diagnose/telemetry.ts';
 import type { Place } from './event.ts';
 import { FlowWord } from './flow-key.ts';
+import { rowOfTag } from './hop.ts';
 import type { Names } from './names.ts';
 import { DELAY_SLOT_NS } from './observe/port.ts';
 import { STITCH_NS } from './observe/stitch.ts';
@@ -30,6 +31,8 @@ const REVIEW_NS = 100e6;
 /** An interface that carried nothing for so long is no way any more. */
 const WAY_NS = 60e9;
 const ASSIGN_MS = 1000;
+/** What lies behind an interface is known after so many reports, if it is a node; otherwise hosts are there. */
+const EDGE_REPORTS = 20;
 /** Routing leaves a node that died within this, or has left it so shortly before it was last heard of. */
 const AVOIDED_NS = 2e9;
 
@@ -74,6 +77,7 @@ export class FabricConditions {
   /** By node: newest time at which a packet that goes by it was seen behind it, ns. */
   readonly #forwardedNs = new Map<number, number>();
   /** By node: newest time at which a flow went elsewhere instead of to it, ns. */
+  #movedNs = -Infinity;
   readonly #leftNs = new Map<number, number>();
 
   constructor({ state, names, loss, conditions, slices, sliceOfFlow, openRows }: FabricConditionParts) {
@@ -117,6 +121,7 @@ export class FabricConditions {
           placeOfNode: (tag) => names.nodePlace(tag),
           interfaceOf: (row) => names.portPlace(row).interface!,
           leftBehind: (row, atNs) => {
+            this.#movedNs = atNs;
             const peer = ports.peer(row);
             if (peer !== undefined) this.#leftNs.set(peer.nodeTag, atNs);
           },
@@ -140,7 +145,14 @@ export class FabricConditions {
         },
         conditions,
       ),
-      new LinkLossDetector({ links: () => this.#linkCounts(), isBlackhole: (row) => this.#blackhole.isSuspect(row) }, conditions),
+      new LinkLossDetector(
+        {
+          links: () => this.#linkCounts(),
+          isBlackhole: (row) => this.#blackhole.isSuspect(row),
+          lastMoveNs: () => this.#movedNs,
+        },
+        conditions,
+      ),
       new LinkClocks(
         { pairs: () => this.#linkPairs(), placeOfNode: (tag) => names.nodePlace(tag), slotNs: DELAY_SLOT_NS, lagNs: STITCH_NS },
         conditions,
@@ -237,7 +249,7 @@ export class FabricConditions {
       if (peer !== undefined) {
         const back = rowOf.get(`${peer.nodeTag}/${peer.ingressInterfaceId}`);
         this.#links.push({ row, nodeTag, peerTag: peer.nodeTag, back });
-      } else if (ports.bytes(row) > 0) this.#edgeNodes.add(nodeTag);
+      } else if (ports.reports(row) >= EDGE_REPORTS) this.#edgeNodes.add(nodeTag);
     }
   }
 
@@ -254,6 +266,9 @@ export class FabricConditions {
 
   #linkCounts(): LinkCounts[] {
     const { ports } = this.#state;
+    const lost = new Map<number, number>();
+    for (const { nodeTag, expected, received } of this.#exporters())
+      lost.set(nodeTag, (lost.get(nodeTag) ?? 0) + (expected - received) * this.#reportsPerDatagram(nodeTag, received));
     return this.#links.map(({ row, nodeTag, peerTag, back }) => ({
       row,
       place: this.#names.portPlace(row),
@@ -264,7 +279,12 @@ export class FabricConditions {
       unseen: ports.unseen(row),
       resent: ports.resent(row),
       peerReportLoss: this.#peerReportLoss(row),
+      peerReportsLost: lost.get(rowOfTag(peerTag)) ?? 0,
     }));
+  }
+
+  #reportsPerDatagram(nodeRow: number, datagrams: number): number {
+    return Math.max(1, this.#state.nodes.reports(nodeRow) / Math.max(1, datagrams));
   }
 
   #linkPairs(): LinkDelays[] {
@@ -298,6 +318,7 @@ export class FabricConditions {
         node: this.#names.nodePlace(nodeTag),
         bytes,
         rate,
+        reportLoss: this.#loss.ratioOf(this.#names.nodePlace(nodeTag).nodeId!) ?? 0,
       });
     };
     this.#links.forEach(({ row, nodeTag, peerTag }, i) => {

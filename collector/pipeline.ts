@@ -117,6 +117,7 @@ export function pipelineOver(
   const observePort = portStage(state.ports, batch, state.memory.thresholds.portRates);
   const { observe: observePath, latencyNs } = pathStage(state.paths, batch, state.moves, {
     hasPeer: (row) => state.ports.hasPeer(row),
+    votePeer: (row, nodeTag, ingressInterfaceId) => state.ports.votePeer(row, nodeTag, ingressInterfaceId),
     bytesPerNs: (row) => state.ports.bytesPerNs(row),
     hold: (queueRow, portRow, latencyNs, packets, lengthBytes) => {
       state.queues.hold(queueRow, latencyNs, packets);

@@ -102,14 +102,17 @@ export function attribute(
   // A wait that the octets in the queue do not explain is no sign of others: the port stood still, or a clock was set.
   const isExplained = depthShareOf(edge, rate) >= OWN_LINE;
   const isMissing = unseen !== undefined && isExplained && isSurelyMissing(account, sources.portAccount, loss);
-  const isResidual = isMissing && sources.isFiltered && giveToFiltered(log, octets, window, unseen.bytes, counts);
+  // What is served before a starved queue waits too little to be reported past the filter: there, too, it is what is left over.
+  const isKeptBack = isStarved && sources.isFiltered && coverage !== null && coverage < 1 - UNSEEN_SHARE;
+  const isResidual = isKeptBack || (isMissing && sources.isFiltered && giveToFiltered(log, octets, window, unseen.bytes, counts));
   const shares = isResidual ? blame(log, octets, window, senderOf, counts) : verdict;
   const unwatched = isMissing && !isResidual ? unseen : undefined;
   const culprits = unwatched === undefined ? shares.culprits : withUnwatched(shares, unwatched.bytes);
 
   const wholeOctets = octetsOf(log, loss, whole);
   const wholeUnseen = unwatched === undefined ? undefined : unseenOf(log, wholeOctets, whole, own);
-  if (isResidual) giveToFiltered(log, wholeOctets, whole, unseenOf(log, wholeOctets, whole, own)?.bytes ?? 0, counts);
+  if (isResidual && !isKeptBack)
+    giveToFiltered(log, wholeOctets, whole, unseenOf(log, wholeOctets, whole, own)?.bytes ?? 0, counts);
   const drain = isWhole ? rate : Math.min(rate, drainOf(log, whole, loss));
   const pieces = piecesOf(log, wholeOctets, { ...whole, portBytesPerNs: drain }, rank, own);
   const named = withCounterfactuals(culprits, pieces, drain, wholeUnseen, senderOf);

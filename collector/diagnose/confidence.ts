@@ -22,6 +22,9 @@ export interface Doubt {
 const EXPLAINED_SHARE = 0.8;
 /** What is assumed of an exporter that does not count its reports. */
 const UNKNOWN_LOSS = 0.2;
+/** Variance that runs of lost reports add, per share that is lost; and how far an estimate may be off by chance. */
+const RUNS = 60;
+const SIGMAS = 3;
 
 /**
  * P(first is first) by a normal approximation of the difference of two multinomial shares with finite-population correction (as far as it is known how
@@ -42,8 +45,9 @@ export function confidenceOf(doubt: Doubt): number {
     ((first * (1 - first) + second * (1 - second) + 2 * first * second) / (n + 1)) * (1 - Math.min(1, doubt.reportedRatio ?? 0));
   const right = variance <= 0 ? (first > second ? 1 : 0.5) : normalCdf((first - second) / Math.sqrt(variance));
   // Of few reports the estimate of all octets varies by itself: only what chance does not explain is missing.
-  const chance = Math.sqrt((1 - Math.min(1, doubt.reportedRatio ?? 0)) / Math.max(1, n));
-  const coverage = doubt.coverage === null ? 1 : Math.min(1, Math.max(0, (doubt.coverage * (1 + 2 * chance) - 0.3) / 0.5));
+  const runs = 1 + RUNS * Math.min(1, doubt.reportLossRatio ?? 0);
+  const chance = Math.sqrt(((1 - Math.min(1, doubt.reportedRatio ?? 0)) * runs) / Math.max(1, n));
+  const coverage = doubt.coverage === null ? 1 : Math.min(1, Math.max(0, (doubt.coverage * (1 + SIGMAS * chance) - 0.3) / 0.5));
   const loss = doubt.coverage === null ? Math.min(1, doubt.reportLossRatio ?? UNKNOWN_LOSS) : 0;
   return right * coverage * doubt.identifiedShare * Math.min(1, doubt.explainedShare / EXPLAINED_SHARE) * (1 - loss / 2);
 }

@@ -19,6 +19,8 @@ const IMBALANCE_OVER = 1.25;
 const BUSY = 0.6;
 /** Of the link's rate: what moving one flow must gain to be called a collision. */
 const GAIN = 0.1;
+/** Of what goes by a way: so large is a flow that may collide with another. */
+const LARGE = 0.15;
 const MIN_FLOWS = 100;
 /** Chance below which a hash is not fair. */
 const CHI_SQUARE_LOG_CHANCE = Math.log(1e-6);
@@ -34,6 +36,8 @@ export interface Way {
   bytes: number;
   /** Octets per ns; 0 when it is not known. */
   rate: number;
+  /** Share of the node's reports that do not arrive. */
+  reportLoss: number;
 }
 
 interface Flows {
@@ -89,7 +93,7 @@ export class ImbalanceDetector {
       if (before === undefined || way.bytes < before) continue;
       const group = groups.get(way.group) ?? [];
       groups.set(way.group, group);
-      group.push({ way, bytes: way.bytes - before });
+      group.push({ way, bytes: (way.bytes - before) / (1 - Math.min(0.95, way.reportLoss)) });
     }
     if (Number.isFinite(elapsedNs)) for (const [name, group] of groups) this.#judge(name, group, elapsedNs, nowNs);
     this.#flows = new Map();
@@ -118,10 +122,12 @@ export class ImbalanceDetector {
     }
     const coolest = Math.min(...group.map(({ bytes }) => bytes));
     const top = (this.#flows.get(fullest.way.portRow)?.top ?? []).sort((a, b) => b - a);
+    // A flow that is nearly all there is collides with nobody.
+    if (top.filter((flow) => flow > LARGE * fullest.bytes).length < 2) return;
     const gains = top.slice(0, 8).map((flow) => fullest.bytes - Math.max(fullest.bytes - flow, coolest + flow));
     const gain = Math.max(0, ...gains) / (fullest.way.rate * elapsedNs);
     if (gain < GAIN) return;
-    const summary = `${top.filter((flow) => flow > 0.1 * fullest.bytes).length} large flows share this way while others are nearly idle; moving one would take ${(gain * 100).toFixed(0)} % of the link off it`;
+    const summary = `${top.filter((flow) => flow > LARGE * fullest.bytes).length} large flows share this way while others are nearly idle; moving one would take ${(gain * 100).toFixed(0)} % of the link off it`;
     this.#conditions.raise({ kind: 'ecmp-collision', place: fullest.way.place, summary, ...finding }, nowNs);
   }
 }

@@ -46,7 +46,8 @@ export class LinkClocks {
   }
 
   poll(nowNs: number): void {
-    const slot = Math.floor((nowNs - this.#sources.lagNs) / this.#sources.slotNs) - 1;
+    // The slot behind it has to say the same.
+    const slot = Math.floor((nowNs - this.#sources.lagNs) / this.#sources.slotNs) - 2;
     if (slot === this.#slot) return;
     this.#slot = slot;
     const votes = new Map<number, { jumped: number; still: number; byNs: number }>();
@@ -57,14 +58,18 @@ export class LinkClocks {
     };
     for (const link of this.#sources.pairs()) {
       const jumpNs = jumpOf(link, slot);
-      if (jumpNs === undefined) continue;
+      const laterNs = LinkClocks.apartNs(link, slot + 1);
+      const nowApartNs = LinkClocks.apartNs(link, slot);
+      if (jumpNs === undefined || laterNs === undefined || nowApartNs === undefined) continue;
+      // One bad slot is no step: a clock that was set stays where it is, or the slot in which it was set shows a part of it.
+      const isLasting = (jumpNs + laterNs - nowApartNs) * Math.sign(jumpNs) > Math.abs(jumpNs) / 2;
       for (const [tag, sign] of [
         [link.fromTag, -1],
         [link.toTag, 1],
       ] as const) {
         const vote = voteOf(tag);
         if (Math.abs(jumpNs) < STEP_NS) vote.still++;
-        else {
+        else if (isLasting) {
           vote.jumped++;
           vote.byNs = sign * jumpNs;
         }

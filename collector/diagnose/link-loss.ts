@@ -24,11 +24,15 @@ export interface LinkCounts {
   resent: number;
   /** Share of the neighbour's reports that do not arrive. */
   peerReportLoss: number;
+  /** Reports of the neighbour that did not arrive, so far. */
+  peerReportsLost: number;
 }
 
 export interface LinkSources {
   links(): LinkCounts[];
   isBlackhole(row: number): boolean;
+  /** Collector time when a flow last took another way, ns. */
+  lastMoveNs(): number;
 }
 
 const BIN_NS = 1e9;
@@ -47,6 +51,7 @@ const MIN_UNSEEN_NATS = 7;
 const ABSENT_PACKETS = 14;
 /** How quickly the rate of packets is believed to change, ns. */
 const RATE_NS = 1e9;
+const AVOIDED_NS = 0.5e9;
 const FLAP_TRANSITIONS = 3;
 const FLAP_WINDOW_NS = 60e9;
 
@@ -60,12 +65,11 @@ interface Counts {
   followed: number;
   unseen: number;
   resent: number;
+  /** Reports of the neighbour that did not arrive: so many packets may have been there, unheard. */
+  unheard: number;
 }
 
-interface Known {
-  followed: number;
-  unseen: number;
-  resent: number;
+interface Known extends Counts {
   bins: Bin[];
   binNs: number;
   /** For flaps: packets followed when last looked, when that was last seen to rise, and unseen since then. */
@@ -93,8 +97,17 @@ export class LinkLossDetector {
     for (const link of this.#sources.links()) {
       const known = this.#known.get(link.row);
       if (known === undefined || link.followed < known.followed) {
-        const { followed, unseen, resent } = link;
-        const begun = { followed, unseen, resent, bins: [], binNs: nowNs, lastFollowedNs: nowNs, firstUnseenNs: 0 };
+        const { followed, unseen, resent, peerReportsLost: unheard } = link;
+        const begun = {
+          followed,
+          unseen,
+          resent,
+          unheard,
+          bins: [],
+          binNs: nowNs,
+          lastFollowedNs: nowNs,
+          firstUnseenNs: 0,
+        };
         this.#known.set(link.row, {
           ...begun,
           unseenSinceFollowed: 0,
@@ -108,18 +121,20 @@ export class LinkLossDetector {
       const followed = link.followed - known.followed;
       const unseen = link.unseen - known.unseen;
       const resent = link.resent - known.resent;
+      const unheard = link.peerReportsLost - known.unheard;
+      known.unheard = link.peerReportsLost;
       known.followed = link.followed;
       known.unseen = link.unseen;
       known.resent = link.resent;
       this.#watchState(link, known, followed, unseen, nowNs);
-      this.#count(link, known, { followed, unseen, resent }, nowNs);
+      this.#count(link, known, { followed, unseen, resent, unheard }, nowNs);
     }
   }
 
   #count(link: LinkCounts, known: Known, more: Counts, nowNs: number): void {
     if (known.bins.length === 0 || nowNs - known.binNs >= BIN_NS) {
       this.#judge(link, known, nowNs);
-      known.bins.push({ followed: 0, unseen: 0, resent: 0, firstLostNs: 0, lastLostNs: 0 });
+      known.bins.push({ followed: 0, unseen: 0, resent: 0, unheard: 0, firstLostNs: 0, lastLostNs: 0 });
       if (known.bins.length > BINS) known.bins.shift();
       known.binNs = nowNs;
     }
@@ -127,6 +142,7 @@ export class LinkLossDetector {
     bin.followed += more.followed;
     bin.unseen += more.unseen;
     bin.resent += more.resent;
+    bin.unheard += more.unheard;
     if (more.unseen + more.resent === 0) return;
     bin.lastLostNs = nowNs;
     if (bin.firstLostNs === 0) bin.firstLostNs = nowNs;
@@ -142,8 +158,8 @@ export class LinkLossDetector {
     const excess = sum('unseen') - p * all;
     const noise = Math.sqrt(all * p * (1 - p) * OVERDISPERSION);
     // Histories that end here are not evidence enough by themselves where reports are lost; segments that were sent again are.
-    const isProven =
-      excess >= SIGMAS * noise + MIN_EXCESS || (sum('resent') >= MIN_EXCESS && sum('resent') > 3 * p * sum('resent'));
+    const isBeyondDoubt = excess >= SIGMAS * noise + MIN_EXCESS && sum('unseen') > sum('unheard') + MIN_EXCESS;
+    const isProven = isBeyondDoubt || (sum('resent') >= MIN_EXCESS && sum('resent') > 3 * p * sum('resent'));
     const isSpread = known.bins.filter(({ unseen, resent }) => unseen + resent > 0).length >= 2;
     const ratio = Math.max(excess, sum('resent')) / all;
     if (!isProven || !isSpread || ratio < MIN_RATIO || this.#sources.isBlackhole(link.row)) return;
@@ -180,7 +196,9 @@ export class LinkLossDetector {
     const isQuiet = quietNs >= DOWN_NS && quietNs * known.perNs >= ABSENT_PACKETS;
     // What the neighbour saw may not have been heard.
     const unheard = -Math.log(Math.max(0.02, Math.min(0.95, link.peerReportLoss))) * known.unseenSinceFollowed;
-    if (known.isDown || !isQuiet || unheard < MIN_UNSEEN_NATS) return;
+    // Traffic may just have ended: where a link goes down, flows take other ways.
+    const isAvoided = this.#sources.lastMoveNs() > known.lastFollowedNs - AVOIDED_NS;
+    if (known.isDown || !isQuiet || unheard < MIN_UNSEEN_NATS || !isAvoided) return;
     known.isDown = true;
     this.#turn(link, known, known.firstUnseenNs, nowNs);
   }

@@ -24,7 +24,9 @@ const LINE_WORDS = 16;
 const SLOT_DOUBLES = 6;
 const PATH_SLOTS = 5;
 /** Header: generation of the flow's row that the slots belong to, slots in use, slot whose reports count the flow's octets; and those octets. */
-const [GENERATION, USED, COUNTING] = [0, 1, 2];
+const [GENERATION, STATE] = [0, 1];
+/** The header's state: slots in use, and from bit 8 on the counting slot. */
+const [USED_MASK, COUNTING_SHIFT] = [0xff, 8];
 const BYTES = 1;
 const FIRST_SLOT = 2;
 /** Words of a slot behind its first double, the time when the newest packet came into the node, ns on its clock. */
@@ -88,7 +90,7 @@ export class PathTable {
     const at = row * FLOW_WORDS;
     if (words[at + GENERATION] !== generation) return [];
     const hops: PathHop[] = [];
-    for (let slot = 0; slot < words[at + USED]; slot++) {
+    for (let slot = 0; slot < (words[at + STATE] & USED_MASK); slot++) {
       const s = at + (FIRST_SLOT + slot * SLOT_DOUBLES) * 2;
       const state = words[s + TTL_STATE];
       hops.push({
@@ -112,7 +114,7 @@ export class PathTable {
     const at = row * FLOW_WORDS;
     if (words[at + GENERATION] !== generation) return 0;
     let newest = 0;
-    for (let slot = 0; slot < words[at + USED]; slot++)
+    for (let slot = 0; slot < (words[at + STATE] & USED_MASK); slot++)
       newest = Math.max(newest, words[at + (FIRST_SLOT + slot * SLOT_DOUBLES) * 2 + SEEN_MS]);
     return newest;
   }
@@ -122,6 +124,8 @@ export class PathTable {
 export interface PathTables {
   /** Whether another node lies behind an interface. */
   hasPeer: (portRow: number) => boolean;
+  /** A flow goes on from an interface to that interface of another node. */
+  votePeer: (portRow: number, nodeTag: number, ingressInterfaceId: number) => void;
   /** Rate of the line, octets per ns; 0: it is not known. */
   bytesPerNs: (portRow: number) => number;
   /** Packets of `lengthBytes` that were not reported, because they took as long as the one before. */
@@ -136,7 +140,7 @@ export function pathStage(
   tables: PathTables,
 ): { observe: () => void; latencyNs: (hop: number) => number } {
   const { doubles, words } = paths;
-  const { nodeTag, portRow, queueRow, latencyBeforeNs, enqueueNodeNs, report: reportOf } = batch;
+  const { nodeTag, portRow, queueRow, latencyBeforeNs, ingressInterfaceId, enqueueNodeNs, report: reportOf } = batch;
   const {
     flags,
     flowRow,
@@ -170,15 +174,17 @@ export function pathStage(
       if (words[at + GENERATION] !== flowGeneration[report]) begin(at, flowGeneration[report]);
       const tag = nodeTag[hop];
       heldBytes = 0;
-      const used = words[at + USED];
+      const used = words[at + STATE] & USED_MASK;
       let slot = 0;
       let s = at + FIRST_SLOT * 2;
       for (; slot < used && words[s + NODE_TAG] !== tag; slot++) s += SLOT_DOUBLES * 2;
       if (slot === used) {
         slot = add(at, hop, report, nowMs);
       } else see(s, hop, report, nowMs);
-      if (words[at + COUNTING] === slot) doubles[(at >> 1) + BYTES] += heldBytes;
-      if (words[at + COUNTING] === slot) doubles[(at >> 1) + BYTES] += packetLengthBytes[report] * representedPackets[report];
+      if (words[at + STATE] >>> COUNTING_SHIFT === slot) doubles[(at >> 1) + BYTES] += heldBytes;
+      if (isFiltered[datagramOf[report]] === 1) learnLink(at, hop, report, nowMs);
+      if (words[at + STATE] >>> COUNTING_SHIFT === slot)
+        doubles[(at >> 1) + BYTES] += packetLengthBytes[report] * representedPackets[report];
     }
   }
 
@@ -194,15 +200,14 @@ export function pathStage(
 
   function begin(at: number, generation: number): void {
     words[at + GENERATION] = generation;
-    words[at + USED] = 0;
-    words[at + COUNTING] = 0;
+    words[at + STATE] = 0;
     doubles[(at >> 1) + BYTES] = 0;
   }
 
   /** A node that has not told of this flow yet takes a free slot, or the one that was not heard of for longest. */
   function add(at: number, hop: number, report: number, nowMs: number): number {
-    let slot = words[at + USED];
-    if (slot < PATH_SLOTS) words[at + USED] = slot + 1;
+    let slot = words[at + STATE] & USED_MASK;
+    if (slot < PATH_SLOTS) words[at + STATE] = slot + 1;
     else {
       slot = 0;
       for (let other = 1; other < PATH_SLOTS; other++) {
@@ -218,10 +223,10 @@ export function pathStage(
     write(s, hop, report, nowMs, ttlOf(report), 0, 1);
     // The first node on the way counts: a packet is reported by every node.
     let first = 0;
-    for (let other = 1; other < words[at + USED]; other++) {
+    for (let other = 1; other < (words[at + STATE] & USED_MASK); other++) {
       if (ttlAt(slotAt(at, other)) > ttlAt(slotAt(at, first))) first = other;
     }
-    words[at + COUNTING] = first;
+    words[at + STATE] = (words[at + STATE] & USED_MASK) | (first << COUNTING_SHIFT);
     return slot;
   }
 
@@ -231,6 +236,16 @@ export function pathStage(
 
   function ttlAt(s: number): number {
     return (words[s + TTL_STATE] >>> TTL) & 0xff;
+  }
+
+  /** Packets that every node reports are rare under a change filter: what lies behind an interface is seen by the ways of flows. */
+  function learnLink(at: number, hop: number, report: number, nowMs: number): void {
+    const before = ttlOf(report) + 1;
+    for (let slot = 0; slot < (words[at + STATE] & USED_MASK); slot++) {
+      const s = slotAt(at, slot);
+      if (ttlAt(s) === before && nowMs - words[s + SEEN_MS] <= FRESH_MS && isNewestOfTtl(at, slot))
+        tables.votePeer(words[s + PORT_ROW], nodeTag[hop], ingressInterfaceId[hop]);
+    }
   }
 
   /**
@@ -334,7 +349,7 @@ export function pathStage(
     const nowMs = Math.floor(batch.arrivalNs[0] / 1e6);
     const ownTtl = ttlOf(report);
     let sum = own;
-    for (let slot = 0; slot < words[at + USED]; slot++) {
+    for (let slot = 0; slot < (words[at + STATE] & USED_MASK); slot++) {
       const s = slotAt(at, slot);
       if (ttlAt(s) > ownTtl && nowMs - words[s + SEEN_MS] <= FRESH_MS && isNewestOfTtl(at, slot)) sum += words[s + LATENCY_NS];
     }
@@ -352,7 +367,7 @@ export function pathStage(
   /** Of two nodes at one distance the flow has left the one that was heard of before. */
   function isNewestOfTtl(at: number, slot: number): boolean {
     const s = slotAt(at, slot);
-    for (let other = 0; other < words[at + USED]; other++) {
+    for (let other = 0; other < (words[at + STATE] & USED_MASK); other++) {
       const o = slotAt(at, other);
       if (other !== slot && ttlAt(o) === ttlAt(s) && words[o + SEEN_MS] > words[s + SEEN_MS]) return false;
     }

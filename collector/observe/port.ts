@@ -14,10 +14,10 @@ const { dropped: FLAG_DROPPED } = ReportFlag;
 
 /** Node tag, interface. */
 const KEY_WORDS = 2;
-const FIELDS = 9;
+const FIELDS = 10;
 const LAYOUT = rowLayout(KEY_WORDS, FIELDS);
 const { rowDoubles: ROW_DOUBLES } = LAYOUT;
-const [BYTES, PEER_TAG, PEER_INTERFACE, PEER_VOTES, FOLLOWED, UNSEEN, RESENT, LAST_NS, BYTES_PER_NS] = Array.from(
+const [BYTES, PEER_TAG, PEER_INTERFACE, PEER_VOTES, FOLLOWED, UNSEEN, RESENT, LAST_NS, BYTES_PER_NS, REPORTS] = Array.from(
   { length: FIELDS },
   (_, field) => LAYOUT.fields + field,
 );
@@ -52,6 +52,11 @@ export class PortTable {
   /** Octets of IP that left by it, as far as reports stand for them. */
   bytes(row: number): number {
     return this.#n[row * ROW_DOUBLES + BYTES];
+  }
+
+  /** Reports of packets that left by it. */
+  reports(row: number): number {
+    return this.#n[row * ROW_DOUBLES + REPORTS];
   }
 
   /** Rate of the line, octets per ns; 0 when it is not known. */
@@ -178,6 +183,7 @@ export function portStage(
       const report = reportOf[hop];
       if ((flags[report] & FLAG_DROPPED) !== 0) continue;
       n[base + BYTES] += packetLengthBytes[report] * representedPackets[report];
+      n[base + REPORTS]++;
       n[base + LAST_NS] = nowNs;
     }
   };

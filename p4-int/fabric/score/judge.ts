@@ -75,7 +75,7 @@ export class Judge {
     this.#judgeQueues(tally, queueEvents);
     this.#judgeInjected(tally, findings.events, telemetry.loss >= LOSS_TO_TELL);
     this.#judgeLatencies(tally, findings);
-    this.#judgeIncidents(tally, findings);
+    this.#judgeIncidents(tally, findings, telemetry.loss >= LOSS_TO_TELL);
     return tally;
   }
 
@@ -274,7 +274,7 @@ export class Judge {
     }
   }
 
-  #judgeIncidents(tally: Tally, findings: Findings): void {
+  #judgeIncidents(tally: Tally, findings: Findings, isLossy: boolean): void {
     const { budget, events } = this.#scenario.truth;
     const isJustified = (node: string | undefined, interfaceId: number | undefined): boolean =>
       this.#truths.some(
@@ -285,7 +285,10 @@ export class Judge {
       );
     for (const { severity, type, node, interfaceId } of findings.incidents) {
       if (severity < SEVERE) continue;
-      const isTrue = type === 'congestion' ? isJustified(node, interfaceId) : events.some((event) => event.kind === type);
+      const isTrue =
+        type === 'congestion'
+          ? isJustified(node, interfaceId)
+          : (isLossy && type === 'telemetry-degraded') || events.some((event) => event.kind === type);
       if (!isTrue) tally.falseSevereIncidents++;
     }
   }
