@@ -11,6 +11,8 @@ const TCP_HEADER_BYTES = 40;
 const TCP_SEGMENT_BYTES = 1460;
 /** Two reports of a flow that lie further apart say nothing about what was sent between them in the window. */
 const MAX_GAP_NS = 5e6;
+/** A flow comes in at most so many times as fast as the port sends. */
+const MOST_TIMES_RATE = 8;
 const HALF_SEQUENCE = 0x8000_0000;
 const MAX_CULPRITS = 8;
 const MAX_PODS = 16;
@@ -37,8 +39,8 @@ export interface BuildUp {
 
 /**
  * Octets within the build-up that each arrival of `log` stands for. `lossRatio` is the report loss of the node, 0 to below 1.
- * TCP: what the sequence advanced since the flow's last report, headers added, as far as it lies in the build-up and the port could
- * carry it. A sequence that does not advance (retransmission, pure ACK, late report) stands for its own packet only.
+ * TCP: itself, and what the sequence advanced since the flow's last report beyond that, headers added, as far as it lies in the build-up and
+ * the port could carry it. A sequence that does not advance (retransmission, pure ACK, late report) stands for its own packet only.
  */
 export function octetsOf(log: ArrivalLog, lossRatio: number, window: BuildUp): Float64Array {
   const octets = new Float64Array(log.length);
@@ -60,9 +62,13 @@ export function octetsOf(log: ArrivalLog, lossRatio: number, window: BuildUp): F
     // Segments of one flow are as long as the longer of the two that were seen, or as usual where both carry nothing.
     const payload = Math.max(log.lengthBytes[i], log.lengthBytes[newest]) - TCP_HEADER_BYTES;
     const sent = delta + Math.ceil(delta / (payload > 0 ? payload : TCP_SEGMENT_BYTES)) * TCP_HEADER_BYTES;
-    const carried = window.portBytesPerNs > 0 ? window.portBytesPerNs * gapNs + log.lengthBytes[i] : Infinity;
+    const carried = window.portBytesPerNs > 0 ? window.portBytesPerNs * gapNs : Infinity;
     const insideNs = log.enqueueNodeNs[i] - Math.max(window.fromNodeNs, log.enqueueNodeNs[newest]);
-    octets[i] = Math.min(sent, carried) * Math.min(1, Math.max(0, insideNs) / gapNs);
+    // The sequence of a segment is where it begins: what it advanced by is the segment before, and those in between that were not seen.
+    const between = Math.max(0, sent - log.lengthBytes[newest]);
+    // No line into the queue is so much faster than the one out of it: another connection has the same ports.
+    if (between > MOST_TIMES_RATE * carried) continue;
+    octets[i] = log.lengthBytes[i] + Math.min(between, carried) * Math.min(1, Math.max(0, insideNs) / gapNs);
   }
   return octets;
 }
