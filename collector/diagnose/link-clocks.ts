@@ -26,7 +26,9 @@ export interface ClockSources {
 }
 
 const STEP_NS = 10e3;
-const SLOTS_BACK = 8;
+/** Two clocks drift apart by some microseconds from slot to slot (Huygens, NSDI'18: 30 ppm): what is compared must be near. */
+const SLOTS_BACK = 4;
+const SLOTS_ASKED = 3;
 
 export class LinkClocks {
   readonly #sources: ClockSources;
@@ -94,18 +96,16 @@ export class LinkClocks {
   }
 }
 
-/** Of how much the clocks moved against each other since the slot before, drift taken off; undefined where too little is known. */
+/** By how much the clocks moved against each other since the slots before; undefined where too little is known. One bad slot among them does not count. */
 function jumpOf(link: LinkDelays, slot: number): number | undefined {
   const now = LinkClocks.apartNs(link, slot);
   if (now === undefined) return undefined;
-  const before: [slot: number, ns: number][] = [];
-  for (let back = 1; back <= SLOTS_BACK && before.length < 2; back++) {
+  const before: number[] = [];
+  for (let back = 1; back <= SLOTS_BACK; back++) {
     const ns = LinkClocks.apartNs(link, slot - back);
-    if (ns !== undefined) before.push([slot - back, ns]);
+    if (ns !== undefined && before.length < SLOTS_ASKED) before.push(ns);
   }
-  if (before.length < 2) return undefined;
-  const [[nearSlot, near], [farSlot, far]] = before;
-  // A step just before must not look like drift.
-  const drift = Math.abs(near - far) < STEP_NS ? (near - far) / (nearSlot - farSlot) : 0;
-  return now - (near + drift * (slot - nearSlot));
+  if (before.length < SLOTS_ASKED) return undefined;
+  before.sort((a, b) => a - b);
+  return now - before[(SLOTS_ASKED - 1) / 2];
 }

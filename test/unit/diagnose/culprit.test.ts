@@ -59,11 +59,14 @@ describe('octets that a report stands for', () => {
   });
 
   it('are never more than the port could carry meanwhile', () => {
-    const leap = [
+    const leap = (sequence: number): HandMadeArrival[] => [
       { atNs: 0, flow: 1, sequence: 0 },
-      { atNs: 1_000, flow: 1, sequence: 1_000_000 },
+      { atNs: 1_000, flow: 1, sequence },
     ];
-    expect(octetsOf(logOf(leap), 0, WINDOW)[1]).toBe(1250 + 1500);
+    // 1250 octets fit into the time between.
+    expect(octetsOf(logOf(leap(6_000)), 0, WINDOW)[1]).toBe(1250 + 1500);
+    // So much cannot have come: another connection has the same ports now.
+    expect(octetsOf(logOf(leap(1_000_000)), 0, WINDOW)[1]).toBe(1500);
   });
 });
 
