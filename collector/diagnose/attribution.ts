@@ -12,6 +12,7 @@ import { confidenceOf } from './confidence.ts';
 import { counterfactualShares, piecesOf, type Pieces } from './counterfactual.ts';
 import { blame, octetsOf, type Blame, type BuildUp } from './culprit.ts';
 import { incastOf, type Incast } from './incast.ts';
+import { ownerKeys } from './order.ts';
 import { unseenOf, type Unseen } from './unseen.ts';
 import { victimsOf } from './victim.ts';
 
@@ -55,7 +56,12 @@ export interface Attribution {
   evidence: Pick<CongestionEvent['evidence'], 'effectiveReports' | 'identifiedShare' | 'coverage' | 'explainedShare'>;
 }
 
-const UNWATCHED: Owner = { kind: 'unknown', namespace: 'unknown', workload: 'unwatched', confidence: 0 };
+const UNWATCHED: Owner = {
+  kind: 'unknown',
+  namespace: 'unknown',
+  workload: 'unwatched',
+  confidence: 0,
+};
 /** Of what must have come in: less than this is how estimates vary. */
 const UNSEEN_SHARE = 0.15;
 const SIGMAS = 3;
@@ -78,7 +84,11 @@ export function attribute(
   const loss = lossRatio ?? 0;
   const row = edge[Edge.queueRow];
   const rank = Uint8Array.from(log.queueRow, (queue) => (queue === row ? 1 : sources.rankOf(queue)));
-  const whole: BuildUp = { fromNodeNs: edge[Edge.buildUpNodeNs], toNodeNs: edge[Edge.lastNodeNs], portBytesPerNs: rate };
+  const whole: BuildUp = {
+    fromNodeNs: edge[Edge.buildUpNodeNs],
+    toNodeNs: edge[Edge.lastNodeNs],
+    portBytesPerNs: rate,
+  };
   const window: BuildUp = { ...whole, toNodeNs: edge[Edge.peakNodeNs] };
   const isWhole = rate > 0 && (!sources.sharesPort || edge[Edge.hasOthers] === 1);
   const own = (arrival: number): boolean => log.queueRow[arrival] === row;
@@ -98,7 +108,12 @@ export function attribute(
   const coverage = isKnown ? Math.min(1, seen / expected) : null;
   const unseen = isKnown && !isStarved ? unseenOf(log, octets, window, own) : undefined;
   const reported = Math.min(1, verdict.reportedBytes / Math.max(1, verdict.totalBytes));
-  const account = { expected, unseen: unseen?.bytes ?? 0, reports: verdict.reports, reported };
+  const account = {
+    expected,
+    unseen: unseen?.bytes ?? 0,
+    reports: verdict.reports,
+    reported,
+  };
   // A wait that the octets in the queue do not explain is no sign of others: the port stood still, or a clock was set.
   const isExplained = depthShareOf(edge, rate) >= OWN_LINE;
   const isMissing = unseen !== undefined && isExplained && isSurelyMissing(account, sources.portAccount, loss);
@@ -134,7 +149,12 @@ export function attribute(
     confidence: isResidual ? Math.min(confidence, RESIDUAL_CONFIDENCE) : confidence,
     pattern: patternOf(
       named,
-      { isStarved, isResidual, isIncast: incast !== undefined, hasVictims: harmed.victims.length > 0 },
+      {
+        isStarved,
+        isResidual,
+        isIncast: incast !== undefined,
+        hasVictims: harmed.victims.length > 0,
+      },
       edge,
     ),
     incast,
@@ -183,7 +203,10 @@ function servedDuringPeak(
     sums.all += octets[i];
     if (rank[i] === 2) sums.before += octets[i];
   }
-  return { all: Math.min(sums.all, rate * (toNs - fromNs)), before: sums.before };
+  return {
+    all: Math.min(sums.all, rate * (toNs - fromNs)),
+    before: sums.before,
+  };
 }
 
 /** What part of the longest wait the octets in the queue explain; all of it where depth or rate is not known. */
@@ -259,9 +282,13 @@ function withCounterfactuals(
 ): Culprit[] {
   const groups = new Map(culprits.map((culprit, i) => [ownerKeyOf(culprit), i]));
   const unwatched = groups.get(ownerKeyOf(UNWATCHED)) ?? -1;
-  const groupOf = (arrival: number): number => (arrival < 0 ? unwatched : (groups.get(ownerKeyOf(senderOf(arrival))) ?? -1));
+  const keyOf = ownerKeys();
+  const groupOf = (arrival: number): number => (arrival < 0 ? unwatched : (groups.get(keyOf(senderOf(arrival))) ?? -1));
   const shares = counterfactualShares(pieces, unseen, drain, culprits.length, groupOf);
-  return culprits.map((culprit, i) => ({ ...culprit, counterfactual: shares === null ? null : shares[i] }));
+  return culprits.map((culprit, i) => ({
+    ...culprit,
+    counterfactual: shares === null ? null : shares[i],
+  }));
 }
 
 const SWARM_FLOWS = 20;
@@ -269,7 +296,12 @@ const SUSTAINED_NS = 100e6;
 
 function patternOf(
   [first]: readonly Culprit[],
-  found: { isStarved: boolean; isResidual: boolean; isIncast: boolean; hasVictims: boolean },
+  found: {
+    isStarved: boolean;
+    isResidual: boolean;
+    isIncast: boolean;
+    hasVictims: boolean;
+  },
   edge: Float64Array,
 ): Pattern {
   if (first === undefined) return 'unknown';

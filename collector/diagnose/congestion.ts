@@ -11,6 +11,7 @@ import { queueKeyOf, type CongestionEvent, type EventEnd, type Owner, type Queue
 import { FlowWord, tunnelKindOf, TunnelKind } from '../flow-key.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
 import type { FlowKey } from '../observe/flow.ts';
+import { flowKeyOf } from './order.ts';
 import { attribute, type Account } from './attribution.ts';
 
 /** What the diagnosis needs to know; narrow getters over the shared tables, given by main. */
@@ -71,7 +72,12 @@ interface OpenCongestion {
 /** Generations of a flow row, and seconds, that are told apart within one event. */
 const GENERATIONS = 1024;
 const SECONDS = 65_536;
-const UNKNOWN: Owner = { kind: 'unknown', namespace: 'unknown', workload: 'unknown', confidence: 0 };
+const UNKNOWN: Owner = {
+  kind: 'unknown',
+  namespace: 'unknown',
+  workload: 'unknown',
+  confidence: 0,
+};
 const MICROBURST_NS = 1e6;
 const SUSTAINED_NS = 100e6;
 /** How often an open event is brought up to date. */
@@ -168,7 +174,15 @@ export class CongestionDiagnosis {
     let open = this.#open.get(row);
     if (open !== undefined && open.openCount !== edge[Edge.openCount]) {
       // Its closing edge was lost: it was over before this one began.
-      this.#close(open, { kind: 'observed', earliest: open.event.lastSeen, latest: event.start }, nowNs);
+      this.#close(
+        open,
+        {
+          kind: 'observed',
+          earliest: open.event.lastSeen,
+          latest: event.start,
+        },
+        nowNs,
+      );
       open = undefined;
     }
     if (open !== undefined) {
@@ -188,9 +202,19 @@ export class CongestionDiagnosis {
       event.victims = open.event.victims;
       event.selfInflicted = open.event.selfInflicted;
       event.confidence = open.event.confidence;
-      event.evidence = { ...open.event.evidence, reports: event.evidence.reports };
+      event.evidence = {
+        ...open.event.evidence,
+        reports: event.evidence.reports,
+      };
     }
-    const current = { event, openCount: edge[Edge.openCount], row, toldNs: nowNs, reports: edge[Edge.reports], missing: 0 };
+    const current = {
+      event,
+      openCount: edge[Edge.openCount],
+      row,
+      toldNs: nowNs,
+      reports: edge[Edge.reports],
+      missing: 0,
+    };
     if (isClosed) this.#close(current, { kind: 'observed', earliest: event.lastSeen, latest: event.lastSeen }, nowNs);
     else {
       this.#open.set(row, current);
@@ -262,7 +286,7 @@ export class CongestionDiagnosis {
       return found as [Owner, Owner];
     };
     const endsOf = (arrival: number): readonly [string, string] | undefined => {
-      const flow = log.flowRow[arrival] * GENERATIONS + (log.flowGeneration[arrival] % GENERATIONS);
+      const flow = flowKeyOf(log, arrival);
       if (!ends.has(flow)) {
         const words = this.#sources.flowAt(log.flowRow[arrival], log.flowGeneration[arrival])?.words;
         const text = (at: number): string => words!.subarray(at, at + 4).join('.');
@@ -288,7 +312,11 @@ export class CongestionDiagnosis {
     event.victims = verdict.victims;
     event.selfInflicted = verdict.selfInflicted;
     event.confidence = verdict.confidence;
-    event.evidence = { ...event.evidence, ...verdict.evidence, reports: Math.max(event.evidence.reports, log.length) };
+    event.evidence = {
+      ...event.evidence,
+      ...verdict.evidence,
+      reports: Math.max(event.evidence.reports, log.length),
+    };
     event.fanIn = verdict.incast?.senders ?? null;
   }
 

@@ -4,6 +4,7 @@
 
 import type { ArrivalLog } from '../memory/arrivals.ts';
 import type { BuildUp } from './culprit.ts';
+import { flowKeyOf, timeOrderOf } from './order.ts';
 import type { Unseen } from './unseen.ts';
 
 /**
@@ -19,7 +20,7 @@ export function counterfactualShares(
 ): Float64Array | null {
   if (bytesPerNs <= 0) return null;
   const all = unseen === undefined ? pieces : merged(pieces, unseen);
-  const group = Int32Array.from(all.arrival, groupOf);
+  const group = all.arrival.map(groupOf);
   const whole = waitsWithout(all, group, bytesPerNs, NOBODY);
   if (whole <= 0) return null;
   return Float64Array.from({ length: groups }, (_, one) => Math.max(0, 1 - waitsWithout(all, group, bytesPerNs, one) / whole));
@@ -41,16 +42,22 @@ export function piecesOf(
 }
 
 /** What was not seen joins the line where it must have come. */
-function merged(pieces: Pieces, { times, pieces: bytes }: Unseen): Pieces {
-  const seen = pieces.arrival.map((arrival, i) => ({
-    ns: pieces.times[i],
-    bytes: pieces.bytes[i],
-    arrival,
-    rank: pieces.rank[i],
-    isOwn: pieces.isOwn[i],
-  }));
-  const more = Array.from(times, (ns, i) => ({ ns, bytes: bytes[i], arrival: -1, rank: 1, isOwn: 1 }));
-  return sorted([...seen, ...more]);
+function merged(pieces: Pieces, unseen: Unseen): Pieces {
+  const { length } = unseen.times;
+  return inOrder({
+    times: joined(pieces.times, unseen.times),
+    bytes: joined(pieces.bytes, unseen.pieces),
+    arrival: Int32Array.from([...pieces.arrival, ...new Int32Array(length).fill(-1)]),
+    rank: Uint8Array.from([...pieces.rank, ...new Uint8Array(length).fill(1)]),
+    isOwn: Uint8Array.from([...pieces.isOwn, ...new Uint8Array(length).fill(1)]),
+  });
+}
+
+function joined(a: Float64Array, b: Float64Array): Float64Array {
+  const both = new Float64Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
 }
 
 /** Further from what must have come in than this, octets are missing that belong to somebody else. */
@@ -77,26 +84,28 @@ function normalise(bytes: Float64Array, log: ArrivalLog, window: BuildUp): void 
 /** Pieces that one arrival is spread over, and all of them together. */
 const MAX_PIECES = 64;
 const MAX_ALL_PIECES = 32_768;
-const GENERATIONS = 1024;
 
 /** Octets that came at certain times. */
 export interface Pieces {
   times: Float64Array;
   bytes: Float64Array;
   /** The arrival of the log that each is a piece of; -1: none was seen. */
-  arrival: number[];
+  arrival: Int32Array;
   rank: Uint8Array;
   isOwn: Uint8Array;
 }
 
-function sorted(pieces: { ns: number; bytes: number; arrival: number; rank: number; isOwn: number }[]): Pieces {
-  pieces.sort((a, b) => a.ns - b.ns);
+/** The same pieces, the earliest first. */
+function inOrder(pieces: Pieces): Pieces {
+  const { times, bytes, arrival, rank, isOwn } = pieces;
+  if (times.every((ns, i) => i === 0 || times[i - 1] <= ns)) return pieces;
+  const order = Uint32Array.from({ length: times.length }, (_, i) => i).sort((a, b) => times[a] - times[b]);
   return {
-    times: Float64Array.from(pieces, ({ ns }) => ns),
-    bytes: Float64Array.from(pieces, ({ bytes }) => bytes),
-    arrival: pieces.map(({ arrival }) => arrival),
-    rank: Uint8Array.from(pieces, ({ rank }) => rank),
-    isOwn: Uint8Array.from(pieces, ({ isOwn }) => isOwn),
+    times: Float64Array.from(order, (i) => times[i]),
+    bytes: Float64Array.from(order, (i) => bytes[i]),
+    arrival: Int32Array.from(order, (i) => arrival[i]),
+    rank: Uint8Array.from(order, (i) => rank[i]),
+    isOwn: Uint8Array.from(order, (i) => isOwn[i]),
   };
 }
 
@@ -111,25 +120,32 @@ function spread(
   rank: Uint8Array,
   isOwn: (arrival: number) => boolean,
 ): Pieces {
-  const order = Array.from(octets.keys())
-    .filter((i) => rank[i] > 0 && log.enqueueNodeNs[i] >= window.fromNodeNs && log.enqueueNodeNs[i] <= window.toNodeNs)
-    .sort((a, b) => log.enqueueNodeNs[a] - log.enqueueNodeNs[b]);
+  const order = timeOrderOf(log).filter(
+    (i) => rank[i] > 0 && log.enqueueNodeNs[i] >= window.fromNodeNs && log.enqueueNodeNs[i] <= window.toNodeNs,
+  );
   const mostPieces = Math.max(1, Math.min(MAX_PIECES, Math.floor(MAX_ALL_PIECES / Math.max(1, order.length))));
   const lastOfFlowNs = new Map<number, number>();
-  const pieces: Parameters<typeof sorted>[0] = [];
+  const [times, bytes, arrival]: [number[], number[], number[]] = [[], [], []];
   for (const i of order) {
     const atNs = log.enqueueNodeNs[i];
-    const flow = log.flowRow[i] * GENERATIONS + (log.flowGeneration[i] % GENERATIONS);
+    const flow = flowKeyOf(log, i);
     const sinceNs = atNs - (lastOfFlowNs.get(flow) ?? Math.max(window.fromNodeNs, atNs - octets[i] / window.portBytesPerNs));
     lastOfFlowNs.set(flow, atNs);
     const packets = Math.round(octets[i] / Math.max(1, log.lengthBytes[i]));
     const count = Math.max(1, Math.min(mostPieces, packets));
-    for (let piece = 0; piece < count; piece++) {
-      const ns = atNs - (sinceNs * piece) / count;
-      pieces.push({ ns, bytes: octets[i] / count, arrival: i, rank: rank[i], isOwn: isOwn(i) ? 1 : 0 });
+    for (let piece = count - 1; piece >= 0; piece--) {
+      times.push(atNs - (sinceNs * piece) / count);
+      bytes.push(octets[i] / count);
+      arrival.push(i);
     }
   }
-  return sorted(pieces);
+  return inOrder({
+    times: Float64Array.from(times),
+    bytes: Float64Array.from(bytes),
+    arrival: Int32Array.from(arrival),
+    rank: Uint8Array.from(arrival, (i) => rank[i]),
+    isOwn: Uint8Array.from(arrival, (i) => (isOwn(i) ? 1 : 0)),
+  });
 }
 
 /** A group that no arrival is in. */
@@ -140,14 +156,18 @@ const NOBODY = -2;
  * interrupted.
  */
 function waitsWithout({ times, bytes, rank, isOwn }: Pieces, group: Int32Array, bytesPerNs: number, skipped: number): number {
-  const inTurn: number[] = [];
-  const before: number[] = [];
-  for (let i = 0; i < times.length; i++) if (group[i] !== skipped) (rank[i] === 2 ? before : inTurn).push(i);
+  const [inTurn, before] = [new Uint32Array(times.length), new Uint32Array(times.length)];
+  let [lastInTurn, lastBefore] = [0, 0];
+  for (let i = 0; i < times.length; i++) {
+    if (group[i] === skipped) continue;
+    if (rank[i] === 2) before[lastBefore++] = i;
+    else inTurn[lastInTurn++] = i;
+  }
   let nowNs = -Infinity;
   let waits = 0;
-  for (let i = 0, j = 0; i < inTurn.length || j < before.length;) {
-    const next = i < inTurn.length ? times[inTurn[i]] : Infinity;
-    const nextBefore = j < before.length ? times[before[j]] : Infinity;
+  for (let i = 0, j = 0; i < lastInTurn || j < lastBefore;) {
+    const next = i < lastInTurn ? times[inTurn[i]] : Infinity;
+    const nextBefore = j < lastBefore ? times[before[j]] : Infinity;
     nowNs = Math.max(nowNs, Math.min(next, nextBefore));
     const piece = nextBefore <= nowNs ? before[j++] : inTurn[i++];
     if (isOwn[piece] === 1) waits += bytes[piece] * (nowNs - times[piece]);

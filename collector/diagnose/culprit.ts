@@ -3,8 +3,9 @@
 // Rule: a report is not a packet. TCP sequence deltas say what was sent between two reports; otherwise a report stands for
 // 1 / (1 - loss) packets (Horvitz-Thompson).
 
-import { ownerKeyOf, type Culprit, type Owner } from '../event.ts';
+import type { Culprit, Owner } from '../event.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
+import { flowKeyOf, ownerKeys, timeOrderOf } from './order.ts';
 
 /** Octets of IPv4 and TCP headers in the length of a segment, and the usual payload of a full one: added to sequence deltas. */
 const TCP_HEADER_BYTES = 40;
@@ -46,12 +47,11 @@ export function octetsOf(log: ArrivalLog, lossRatio: number, window: BuildUp): F
   const octets = new Float64Array(log.length);
   const inverse = 1 / (1 - Math.min(lossRatio, 0.95));
   const maxGapNs = Math.max(MAX_GAP_NS, window.toNodeNs - window.fromNodeNs);
-  const newestOfFlow = new Map<string, number>();
-  const order = Array.from(octets.keys()).sort((a, b) => log.enqueueNodeNs[a] - log.enqueueNodeNs[b]);
-  for (const i of order) {
+  const newestOfFlow = new Map<number, number>();
+  for (const i of timeOrderOf(log)) {
     octets[i] = log.lengthBytes[i] * log.weight[i] * inverse;
     if (log.hasTcpSequence[i] === 0 || log.flowRow[i] === 0) continue;
-    const flow = `${log.flowRow[i]}/${log.flowGeneration[i]}`;
+    const flow = flowKeyOf(log, i);
     const newest = newestOfFlow.get(flow);
     const delta = newest === undefined ? 0 : (log.tcpSequence[i] - log.tcpSequence[newest]) >>> 0;
     if (newest !== undefined && (delta === 0 || delta >= HALF_SEQUENCE)) continue;
@@ -81,18 +81,24 @@ export function blame(
   ownerOf: (arrival: number) => Owner,
   counts: (arrival: number) => boolean = () => true,
 ): Blame {
-  const groups = new Map<string, { owner: Owner; bytes: number; flows: Set<string>; pods: Set<string> }>();
+  const keyOf = ownerKeys();
+  const groups = new Map<string, { owner: Owner; bytes: number; flows: Set<number>; pods: Set<string> }>();
   const sums = { total: 0, squares: 0, identified: 0, reported: 0, reports: 0 };
   for (let i = 0; i < log.length; i++) {
     if (log.enqueueNodeNs[i] < window.fromNodeNs || log.enqueueNodeNs[i] > window.toNodeNs) continue;
     if (!counts(i)) continue;
     const owner = ownerOf(i);
-    const key = ownerKeyOf(owner);
-    const group = groups.get(key) ?? { owner, bytes: 0, flows: new Set<string>(), pods: new Set<string>() };
+    const key = keyOf(owner);
+    const group = groups.get(key) ?? {
+      owner,
+      bytes: 0,
+      flows: new Set<number>(),
+      pods: new Set<string>(),
+    };
     groups.set(key, group);
     group.bytes += octets[i];
     if (owner.pod !== undefined && group.pods.size < MAX_PODS) group.pods.add(owner.pod);
-    group.flows.add(`${log.flowRow[i]}/${log.flowGeneration[i]}`);
+    group.flows.add(flowKeyOf(log, i));
     sums.total += octets[i];
     sums.squares += octets[i] * octets[i];
     sums.reported += log.lengthBytes[i];

@@ -93,7 +93,10 @@ export class ImbalanceDetector {
       if (before === undefined || way.bytes < before) continue;
       const group = groups.get(way.group) ?? [];
       groups.set(way.group, group);
-      group.push({ way, bytes: (way.bytes - before) / (1 - Math.min(0.95, way.reportLoss)) });
+      group.push({
+        way,
+        bytes: (way.bytes - before) / (1 - Math.min(0.95, way.reportLoss)),
+      });
     }
     if (Number.isFinite(elapsedNs)) for (const [name, group] of groups) this.#judge(name, group, elapsedNs, nowNs);
     this.#flows = new Map();
@@ -113,11 +116,24 @@ export class ImbalanceDetector {
     const windows = state.hot.filter((hot) => hot).length;
     if (!state.hot.at(-1) || windows < MIN_WINDOWS) return;
     const numbers = { imbalanceRatio: imbalance, utilizationRatio: use };
-    const finding = { fromNs: nowNs - (windows + 0.5) * WINDOW_NS, atNs: nowNs, severity: 2 as const, numbers };
+    const finding = {
+      fromNs: nowNs - (windows + 0.5) * WINDOW_NS,
+      atNs: nowNs,
+      severity: 2 as const,
+      numbers,
+    };
     const counts = group.map(({ way }) => this.#flows.get(way.portRow)?.count ?? 0);
     if (isUnfair(counts)) {
       const summary = `${counts.reduce((a, b) => a + b)} flows are spread over ${group.length} equal ways as no fair hash would (the fullest has ${imbalance.toFixed(1)} times the mean)`;
-      this.#conditions.raise({ kind: 'ecmp-polarised', place: fullest.way.node, summary, ...finding }, nowNs);
+      this.#conditions.raise(
+        {
+          kind: 'ecmp-polarised',
+          place: fullest.way.node,
+          summary,
+          ...finding,
+        },
+        nowNs,
+      );
       return;
     }
     const coolest = Math.min(...group.map(({ bytes }) => bytes));

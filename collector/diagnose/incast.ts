@@ -34,10 +34,16 @@ export function incastOf(
     const ends = endsOf(i);
     if (ends === undefined) continue;
     const [source, destination] = ends;
-    const receiver = receivers.get(destination) ?? { bytes: 0, senders: new Map<string, { bytes: number; firstNs: number }>() };
+    const receiver = receivers.get(destination) ?? {
+      bytes: 0,
+      senders: new Map<string, { bytes: number; firstNs: number }>(),
+    };
     receivers.set(destination, receiver);
     receiver.bytes += octets[i];
-    const sender = receiver.senders.get(source) ?? { bytes: 0, firstNs: Infinity };
+    const sender = receiver.senders.get(source) ?? {
+      bytes: 0,
+      firstNs: Infinity,
+    };
     receiver.senders.set(source, sender);
     sender.bytes += octets[i];
     sender.firstNs = Math.min(sender.firstNs, log.enqueueNodeNs[i]);

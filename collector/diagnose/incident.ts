@@ -231,7 +231,15 @@ export class IncidentBook {
       victims: [],
       confidence: 0,
       evidence: isCongestion(event) ? event.evidence : NO_EVIDENCE,
-      plan: { action: 'none', targets: [], why: '', expectedEffect: '', undo: '', mode: 'observe', planHash: '' },
+      plan: {
+        action: 'none',
+        targets: [],
+        why: '',
+        expectedEffect: '',
+        undo: '',
+        mode: 'observe',
+        planHash: '',
+      },
       request: null,
       alerts: [],
       events: [],
@@ -283,7 +291,13 @@ export class IncidentBook {
   }
 }
 
-const NO_EVIDENCE = { reports: 0, effectiveReports: 0, reportLossRatio: null, coverage: null, identifiedShare: 0 };
+const NO_EVIDENCE = {
+  reports: 0,
+  effectiveReports: 0,
+  reportLossRatio: null,
+  coverage: null,
+  identifiedShare: 0,
+};
 
 function congestionKey(event: CongestionEvent): string {
   return `congestion/${queueKeyOf(event.queue)}`;

@@ -5,6 +5,7 @@
 
 import type { ArrivalLog } from '../memory/arrivals.ts';
 import type { BuildUp } from './culprit.ts';
+import { timeOrderOf } from './order.ts';
 
 /** What was not seen: in all, and when it came. */
 export interface Unseen {
@@ -24,9 +25,9 @@ export function unseenOf(
   { fromNodeNs, toNodeNs, portBytesPerNs: rate }: BuildUp,
   isOwn: (arrival: number) => boolean,
 ): Unseen | undefined {
-  const order = Array.from(octets.keys())
-    .filter((i) => isOwn(i) && log.enqueueNodeNs[i] >= fromNodeNs && log.enqueueNodeNs[i] <= toNodeNs)
-    .sort((a, b) => log.enqueueNodeNs[a] - log.enqueueNodeNs[b]);
+  const order = timeOrderOf(log).filter(
+    (i) => isOwn(i) && log.enqueueNodeNs[i] >= fromNodeNs && log.enqueueNodeNs[i] <= toNodeNs,
+  );
   if (rate <= 0 || order.length < 2) return undefined;
   const times: number[] = [];
   const pieces: number[] = [];
@@ -51,5 +52,9 @@ export function unseenOf(
   const found = highest - before;
   const bytes = Math.max(0, found - Math.max(0, extra));
   const scale = found === 0 ? 0 : bytes / found;
-  return { bytes, times: Float64Array.from(times), pieces: Float64Array.from(pieces, (one) => one * scale) };
+  return {
+    bytes,
+    times: Float64Array.from(times),
+    pieces: Float64Array.from(pieces, (one) => one * scale),
+  };
 }

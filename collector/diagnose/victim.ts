@@ -2,6 +2,7 @@
 // Rule: the workload that leads the build-up is not its victim: its own wait is its own doing, and told apart. Every other one may be both.
 
 import { ownerKeyOf, type Culprit, type Owner, type Victim } from '../event.ts';
+import { ownerKeys } from './order.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
 
 const MIN_HARM_NS = 25_000;
@@ -16,7 +17,7 @@ interface Harm {
   packets: number;
   delayed: number;
   sumNs: number;
-  towards: Map<string, number>;
+  towards: Map<Owner, number>;
   pods: Set<string>;
 }
 
@@ -41,19 +42,20 @@ export function victimsOf(
   const harmNs = Math.max(MIN_HARM_NS, budgetNs * 0.05);
   const inverse = 1 / (1 - Math.min(lossRatio, 0.95));
   const leader = culprits[0] === undefined ? undefined : ownerKeyOf(culprits[0]);
+  const keyOf = ownerKeys();
   const harms = new Map<string, Harm>();
   for (let i = 0; i < log.length; i++) {
     if (log.enqueueNodeNs[i] < window.fromNodeNs || log.enqueueNodeNs[i] > window.toNodeNs) continue;
     if (!isOwn(i)) continue;
     const owner = ownerOf(i);
-    const key = ownerKeyOf(owner);
+    const key = keyOf(owner);
     const harm = harms.get(key) ?? {
       owner,
       waits: [],
       packets: 0,
       delayed: 0,
       sumNs: 0,
-      towards: new Map<string, number>(),
+      towards: new Map<Owner, number>(),
       pods: new Set<string>(),
     };
     harms.set(key, harm);
@@ -65,8 +67,7 @@ export function victimsOf(
     harm.sumNs += log.waitNs[i] * packets;
     harm.waits.push(log.waitNs[i]);
     const receiver = receiverOf(i);
-    const towards = `${receiver.namespace}/${receiver.workload}`;
-    harm.towards.set(towards, (harm.towards.get(towards) ?? 0) + packets);
+    harm.towards.set(receiver, (harm.towards.get(receiver) ?? 0) + packets);
   }
   const isHarmed = (h: Harm): boolean => h.delayed >= MIN_PACKETS || (h.waits.length >= 2 && h.delayed >= h.packets * MIN_SHARE);
   const own = leader === undefined ? undefined : harms.get(leader);
@@ -76,13 +77,21 @@ export function victimsOf(
     .sort((a, b) => b.sumNs - a.sumNs)
     .slice(0, MAX_VICTIMS)
     .map((h) => victimOf(h, budgetNs));
-  return { victims, selfInflicted: own !== undefined && isHarmed(own) ? victimOf(own, budgetNs) : null };
+  return {
+    victims,
+    selfInflicted: own !== undefined && isHarmed(own) ? victimOf(own, budgetNs) : null,
+  };
 }
 
 function victimOf(harm: Harm, budgetNs: number): Victim {
-  const waits = harm.waits.sort((a, b) => a - b);
+  const waits = Float64Array.from(harm.waits).sort();
   const p99 = waits[Math.min(waits.length - 1, Math.floor(waits.length * 0.99))];
-  const [towards] = [...harm.towards].sort((a, b) => b[1] - a[1])[0];
+  const packetsTo = new Map<string, number>();
+  for (const [{ namespace, workload }, packets] of harm.towards) {
+    const name = `${namespace}/${workload}`;
+    packetsTo.set(name, (packetsTo.get(name) ?? 0) + packets);
+  }
+  const [towards] = [...packetsTo].sort((a, b) => b[1] - a[1])[0];
   return {
     namespace: harm.owner.namespace,
     workload: harm.owner.workload,

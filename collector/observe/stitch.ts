@@ -111,8 +111,8 @@ export function stitchStage(table: StitchTable, batch: HopBatch, ports: PortFind
       const isSegment = isTcp && packetLengthBytes[report] > BARE_BYTES;
       const id = isSegment ? tcpSequence[report] : ipIdentification[report];
       if (!isSegment && id === 0) continue;
+      if (((Math.imul(id ^ flowHash[report], 0x9e3779b1) >>> 8) & skipMask) !== 0) continue;
       const check = mix(Math.imul(id, 0x9e3779b1) ^ flowHash[report] ^ Math.imul(packetLengthBytes[report], 0x85ebca6b));
-      if ((check & skipMask) !== 0) continue;
       const hash = mix(check ^ flowHash[report]) >>> 0;
       const history = find(hash, check >>> 0, nowNs);
       if (history >= 0) add(history * HISTORY_WORDS, hop, report, nowNs, isSegment);

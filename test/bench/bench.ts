@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { dialectFamily } from './dialects.ts';
+import { diagnoseFamily } from './diagnose.ts';
 import { fabricFamily } from './fabric.ts';
 import { ingestFamily } from './ingest.ts';
 import { observeFamily } from './observe.ts';
@@ -12,7 +13,15 @@ import { processFamily } from './process.ts';
 import { vethFamily } from './veth.ts';
 import { tableOf, type Family, type Measure } from './measure.ts';
 
-const FAMILIES: readonly Family[] = [observeFamily, dialectFamily, fabricFamily, ingestFamily, vethFamily, processFamily];
+const FAMILIES: readonly Family[] = [
+  observeFamily,
+  dialectFamily,
+  diagnoseFamily,
+  fabricFamily,
+  ingestFamily,
+  vethFamily,
+  processFamily,
+];
 
 const RECORD = join(import.meta.dirname, '../../docs/reference/performance.json');
 

@@ -26,7 +26,8 @@ export class IncidentProbe {
     const arrivedMs = new Map<number, number>();
     const hook = await receive((request) => {
       const atMs = performance.now();
-      const event = JSON.parse(request.body.toString()) as { data: { queue: { interfaceId: number } } };
+      const event = JSON.parse(request.body.toString()) as { data: { queue: { interfaceId: number } | null } };
+      if (event.data.queue === null) return;
       const incident = event.data.queue.interfaceId - FIRST_INTERFACE;
       if (!arrivedMs.has(incident)) arrivedMs.set(incident, atMs);
       return 200;

@@ -217,3 +217,11 @@ it('demo ends at once on Ctrl-C, leaves nothing behind, and a closed pipe is no 
   expect(piped.stderr).not.toMatch(/EPIPE|\n\s+at /);
   expect(leftovers()).toEqual([]);
 });
+
+it('why: without a collector it says so, and how to reach one', () => {
+  const { code, out, err } = run('why', 'shop/cart', '--url', 'http://127.0.0.1:9');
+  expect([code, out]).toEqual([1, '']);
+  expect(err).toBe(
+    'hopscope: no collector answers at http://127.0.0.1:9: start one ("hopscope start"), or give its address with --url or --config\n',
+  );
+});

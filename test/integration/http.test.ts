@@ -90,6 +90,22 @@ it('exposes every metric of the table with its help and type, and nothing by ano
   for (const name of ours) expect(known).toContain(name);
 });
 
+it('asked why, answers in plain words, and says what is wrong with a bad question', async () => {
+  const ask = async (query: string): Promise<[number, any]> => {
+    const response = await fetch(`${open.base}/api/v1/why${query}`);
+    return [response.status, await response.json()];
+  };
+  const [code, answer] = await ask('?subject=shop/cart');
+  expect(code).toBe(200);
+  expect(answer).toMatchObject({ subject: 'shop/cart', incidents: [] });
+  expect(answer.text).toContain('no node reports to this collector');
+  for (const query of ['', '?subject=cart', '?subject=shop/cart&at=yesterday']) {
+    const [refused, { error }] = await ask(query);
+    expect(refused).toBe(400);
+    expect(error).toMatch(/NAMESPACE\/NAME|is no time/);
+  }
+});
+
 it('the page escapes what comes from outside, and loads nothing', () => {
   const evil = '<script>alert("x")</script>';
   const incident = incidentOf();
