@@ -40,6 +40,8 @@ const WAYS = 4;
 export const STITCH_NS = 100e6;
 /** How often it is asked whether fewer packets should be followed, or more. */
 const REVIEW_NS = 100e6;
+/** Between two batches no more time than this counts. */
+const LONGEST_STEP_NS = 10e6;
 /** One packet in 2 to the power of this, at the least. */
 const MOST_SKIPPED = 16;
 /** Of the packets: a few find their places taken by chance. */
@@ -99,9 +101,15 @@ export function stitchStage(table: StitchTable, batch: HopBatch, ports: PortFind
   let reviewNs = 0;
   let skipMask = 0;
   let cutNs = -1;
+  /** Time that goes by while reports come, and how far it is behind that of arrival, ns. */
+  let [clockNs, pausedNs] = [0, 0];
 
   function observe(): void {
-    const nowNs = batch.arrivalNs[0];
+    const arrivalNs = batch.arrivalNs[0];
+    // When reports come after a pause, those that were held up are among them: the pause was nobody's loss.
+    const nowNs = clockNs + Math.min(Math.max(0, arrivalNs - clockNs - pausedNs), LONGEST_STEP_NS);
+    clockNs = nowNs;
+    pausedNs = arrivalNs - nowNs;
     workOff(nowNs);
     for (let hop = 0; hop < batch.length; hop++) {
       const report = reportOf[hop];
@@ -252,7 +260,7 @@ export function stitchStage(table: StitchTable, batch: HopBatch, ports: PortFind
         ports.votePeer(port, words[o + NODE_TAG], words[o + INGRESS]);
         const delayNs = doubles[(o >> 1) + IN_NS] - doubles[(h >> 1) + OUT_NS];
         if (delayNs === delayNs && ports.isPeer(port, words[o + NODE_TAG], words[o + INGRESS]))
-          ports.follow(port, delayNs, words[at + LENGTH], doubles[(at >> 1) + FIRST_NS]);
+          ports.follow(port, delayNs, words[at + LENGTH], doubles[(at >> 1) + FIRST_NS] + pausedNs);
       }
       // Where nodes report one packet in many, the next may just not have had its turn.
       if (isLast && !isCut && (words[at + FLAWED] & SAMPLED) === 0 && ports.hasPeer(port)) ports.miss(port);

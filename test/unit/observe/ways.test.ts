@@ -128,10 +128,12 @@ function cross(sequence: number, hops = 3): void {
   for (const hop of way.slice(0, hops)) see({ ...hop, sequence });
   later(1e6);
 }
-/** Something else, so that time goes by for what is waiting. */
+/** Something else is reported all the time, so that time goes by for what is waiting. */
 function letTimePass(): void {
-  later(STITCH_NS + 1);
-  see({ node: 9, egress: 90, flow: 9, sequence: 7 });
+  for (let ns = 0; ns <= STITCH_NS; ns += 5e6) {
+    later(5e6);
+    see({ node: 9, egress: 90, flow: 9, sequence: 7 + ns });
+  }
 }
 function movesTold(): { kind: number; node: number; from: number; to: number }[] {
   const record = new Float64Array(MOVE_WIDTH);
@@ -166,6 +168,16 @@ describe('histories of packets', () => {
     expect(parts.ports.unseen(portRowOf(2, 20))).toBe(3);
     expect(parts.ports.unseen(portRowOf(1, 10))).toBe(0);
     expect(parts.ports.unseen(portRowOf(3, 30))).toBe(0);
+  });
+
+  it('that were held up with all others are no losses: a pause of everything is not time that goes by', () => {
+    for (let i = 0; i < 5; i++) cross(i * 1460);
+    letTimePass();
+    cross(50_000, 2);
+    later(10e9);
+    see({ node: 3, egress: 30, ingress: 31, ttl: 61, sequence: 50_000 });
+    letTimePass();
+    expect(parts.ports.unseen(portRowOf(2, 20))).toBe(0);
   });
 
   it('of one packet in many say nothing of what comes behind', () => {
