@@ -74,3 +74,31 @@ it('the normal distribution is right to seven digits', () => {
     expect(normalCdf(x)).toBeCloseTo(p, 6);
   }
 });
+
+describe('the figure itself', () => {
+  it('is the normal approximation of the difference of two shares of a sample', () => {
+    // 0.6 and 0.4 of 50 independent reports, smoothed by half a report in each of five groups.
+    const [n, groups] = [50, 5];
+    const smooth = (share: number): number => (share * n + 0.5) / (n + groups / 2);
+    const [a, b] = [smooth(0.6), smooth(0.4)];
+    const variance = (a * (1 - a) + b * (1 - b) + 2 * a * b) / (n + 1);
+    const doubt = { ...SURE, shares: [0.6, 0.4], effectiveReports: n, reportedRatio: 0 };
+    expect(confidenceOf(doubt)).toBeCloseTo(normalCdf((a - b) / Math.sqrt(variance)), 12);
+    expect(confidenceOf({ ...doubt, reportedRatio: 0.5 })).toBeCloseTo(normalCdf((a - b) / Math.sqrt(variance / 2)), 12);
+  });
+
+  it('of all that there is to see leaves no doubt, and equal shares a coin', () => {
+    expect(confidenceOf({ ...SURE, shares: [0.51, 0.49] })).toBe(1);
+    expect(confidenceOf({ ...SURE, shares: [0.5, 0.5] })).toBe(0.5);
+  });
+
+  it('takes a coverage for low only when chance does not make it so', () => {
+    const low = { ...SURE, coverage: 0.6 };
+    expect(confidenceOf(low)).toBeCloseTo(0.6, 5);
+    const few = (reports: number, loss: number): number =>
+      confidenceOf({ ...low, effectiveReports: reports, reportedRatio: 0.8, reportLossRatio: loss });
+    expect(few(20, 0)).toBeGreaterThan(0.9);
+    expect(few(2000, 0)).toBeLessThan(0.75);
+    expect(few(2000, 0.2)).toBeGreaterThan(few(2000, 0));
+  });
+});

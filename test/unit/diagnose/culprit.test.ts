@@ -98,4 +98,76 @@ describe('blame', () => {
     expect(verdict.effectiveReports).toBe(4);
     expect(verdict.reportedBytes).toBe(6000);
   });
+
+  it('counts reports and what was reported, only of arrivals that matter and lie in the window', () => {
+    const log = logOf([-5, 0, 500_000, 1_000_000, 1_000_001].map((atNs, flow) => ({ atNs, flow, bytes: 100 })));
+    const octets = octetsOf(log, 0, WINDOW);
+    const verdict = blame(
+      log,
+      octets,
+      WINDOW,
+      () => workload('a'),
+      (i) => i !== 2,
+    );
+    expect(verdict).toMatchObject({ reports: 2, reportedBytes: 200, totalBytes: 200 });
+    expect(verdict.culprits[0].flows).toBe(2);
+  });
+
+  it('knows pods by name where there are any, sixteen at most, and tells only of surely known owners', () => {
+    const log = logOf(Array.from({ length: 20 }, (_, i) => ({ atNs: i, flow: i })));
+    const of = (confidence: number, hasPods: boolean) =>
+      blame(log, octetsOf(log, 0, WINDOW), WINDOW, (i) => ({
+        ...workload('a'),
+        confidence,
+        ...(hasPods ? { pod: `a-${i}` } : {}),
+      }));
+    expect(of(0.8, true).culprits[0].pods).toHaveLength(16);
+    expect(of(0.8, false).culprits[0]).not.toHaveProperty('pods');
+    expect(of(0.8, true).identifiedShare).toBe(1);
+    expect(of(0.79, true).identifiedShare).toBe(0);
+  });
+
+  it('names eight at most, and of nothing nobody', () => {
+    const log = logOf(Array.from({ length: 12 }, (_, i) => ({ atNs: i, flow: i })));
+    expect(blame(log, octetsOf(log, 0, WINDOW), WINDOW, (i) => workload(`w${i}`)).culprits).toHaveLength(8);
+    expect(blame(logOf([]), new Float64Array(0), WINDOW, () => workload('a'))).toMatchObject({
+      culprits: [],
+      totalBytes: 0,
+      effectiveReports: 0,
+      identifiedShare: 0,
+    });
+  });
+});
+
+describe('octets by sequence, to the octet', () => {
+  const second = (sequence: number, atNs = 100_000, bytes = 1000, firstBytes = 1000, window = WINDOW): number =>
+    octetsOf(
+      logOf([
+        { atNs: 0, flow: 1, bytes: firstBytes, sequence: 0 },
+        { atNs, flow: 1, bytes, sequence },
+      ]),
+      0,
+      window,
+    )[1];
+
+  it('three segments in between are three segments with their headers', () => {
+    expect(second(4 * 960)).toBe(1000 + 3 * 1000);
+    expect(second(960)).toBe(1000);
+  });
+
+  it('segments are as long as the longer of the two, or as usual where both carry nothing', () => {
+    expect(second(4 * 960, 100_000, 540, 1000)).toBe(540 + 3 * 1000);
+    expect(second(2920, 100_000, 40, 40)).toBe(40 + 2920 + 2 * 40 - 40);
+  });
+
+  it('half a sequence space ahead is behind, and what lies longer ago than both limits says nothing', () => {
+    expect(second(0x8000_0000, 1e12, 1000, 1000, { ...WINDOW, toNodeNs: 1e13 })).toBe(1000);
+    const long = { ...WINDOW, toNodeNs: 20e6 };
+    expect(second(4 * 960, 6e6, 1000, 1000, long)).toBe(4000);
+    expect(second(4 * 960, 6e6, 1000, 1000, { ...WINDOW, fromNodeNs: 5e6, toNodeNs: 6e6 })).toBe(1000);
+  });
+
+  it('of an unknown rate nothing is too much', () => {
+    expect(second(1_000_000, 1000, 1000, 1000, { ...WINDOW, portBytesPerNs: 0 })).toBeGreaterThan(1_000_000);
+  });
 });
