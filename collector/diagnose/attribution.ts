@@ -96,7 +96,8 @@ export function attribute(
 
   const octets = octetsOf(log, loss, window);
   const verdict = blame(log, octets, window, senderOf, counts);
-  const served = servedDuringPeak(edge, log, rank, octetsOf(log, loss, whole), rate);
+  const wholeOctets = octetsOf(log, loss, whole);
+  const served = servedDuringPeak(edge, log, rank, wholeOctets, rate);
   const isStarved =
     isWhole && served.before >= SERVED_BEFORE * served.all && depthShareOf(edge, rate) < OWN_LINE && served.all > 0;
   // Conservation: what came in is what left at line rate plus what is queued at the peak; of a packet that waits, what is served meanwhile.
@@ -124,7 +125,6 @@ export function attribute(
   const unwatched = isMissing && !isResidual ? unseen : undefined;
   const culprits = unwatched === undefined ? shares.culprits : withUnwatched(shares, unwatched.bytes);
 
-  const wholeOctets = octetsOf(log, loss, whole);
   const wholeUnseen = unwatched === undefined ? undefined : unseenOf(log, wholeOctets, whole, own);
   if (isResidual && !isKeptBack)
     giveToFiltered(log, wholeOctets, whole, unseenOf(log, wholeOctets, whole, own)?.bytes ?? 0, counts);
