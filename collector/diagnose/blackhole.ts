@@ -116,11 +116,7 @@ export class BlackholeDetector {
   #targetOf({ row, generation }: FlowVisit, portRow: number): Target | undefined {
     const words = this.#sources.destinationOf(row, generation);
     if (words === undefined) return undefined;
-    const link = this.#links.get(portRow) ?? {
-      targets: new Map<string, Target>(),
-      open: [],
-      suspectMs: -Infinity,
-    };
+    const link = this.#links.get(portRow) ?? { targets: new Map<string, Target>(), open: [], suspectMs: -Infinity };
     this.#links.set(portRow, link);
     const key = words.join('.');
     const known = link.targets.get(key);

@@ -17,12 +17,7 @@ const FAST_SHARE = 0.01;
 const MIN_PACKETS = 200;
 /** 99 % sure. */
 const Z = 2.576;
-const BURNS: readonly {
-  rate: number;
-  longMinutes: number;
-  shortMinutes: number;
-  severity: Severity;
-}[] = [
+const BURNS: readonly { rate: number; longMinutes: number; shortMinutes: number; severity: Severity }[] = [
   { rate: 14.4, longMinutes: 60, shortMinutes: 5, severity: 5 },
   { rate: 6, longMinutes: 360, shortMinutes: 30, severity: 4 },
   { rate: 1, longMinutes: 4320, shortMinutes: 360, severity: 3 },
@@ -120,14 +115,8 @@ export class BudgetDetector {
   }
 
   #judge(goal: SliceGoal, state: State, slice: number, bin: number, nowNs: number): void {
-    const now = {
-      packets: this.#counts.packets(slice),
-      late: this.#counts.late(slice),
-    };
-    const more = {
-      packets: now.packets - state.before.packets,
-      late: now.late - state.before.late,
-    };
+    const now = { packets: this.#counts.packets(slice), late: this.#counts.late(slice) };
+    const more = { packets: now.packets - state.before.packets, late: now.late - state.before.late };
     state.before = now;
     state.bins.add(bin, more);
     state.minutes.add(Math.floor(nowNs / 60e9), more);
@@ -151,12 +140,7 @@ export class BudgetDetector {
         atNs: nowNs,
         severity: burn?.severity ?? 4,
         summary: `${(share * 100).toFixed(1)} % of the slice's packets take longer than the ${budget} that the fabric may cost them`,
-        numbers: {
-          lateRatio: share,
-          latePackets: recent.late,
-          budgetNs: goal.budgetNs,
-          ...(burn && { burnRate: burn.rate }),
-        },
+        numbers: { lateRatio: share, latePackets: recent.late, budgetNs: goal.budgetNs, ...(burn && { burnRate: burn.rate }) },
       },
       nowNs,
     );

@@ -106,16 +106,7 @@ export class ConditionBook {
   /** It is seen to be over since `atNs`. */
   end(kind: ConditionKind, place: Place, atNs: number, nowNs: number): void {
     const open = this.#open.get(keyOf(kind, place));
-    if (open !== undefined)
-      this.#close(
-        open,
-        {
-          kind: 'observed',
-          earliest: this.#iso(atNs),
-          latest: this.#iso(atNs),
-        },
-        nowNs,
-      );
+    if (open !== undefined) this.#close(open, { kind: 'observed', earliest: this.#iso(atNs), latest: this.#iso(atNs) }, nowNs);
   }
 
   /** Tells how everything stands that is open and has moved on. */
@@ -135,15 +126,7 @@ export class ConditionBook {
       if (open.told !== open.event && nowNs - open.toldNs >= REFRESH_NS) this.#tell(open, nowNs);
       const quietNs = QUIET_NS[open.event.kind] ?? USUAL_QUIET_NS;
       if (nowNs - open.lastNs < quietNs) continue;
-      this.#close(
-        open,
-        {
-          kind: 'inferred',
-          earliest: this.#iso(open.lastNs),
-          latest: this.#iso(nowNs),
-        },
-        nowNs,
-      );
+      this.#close(open, { kind: 'inferred', earliest: this.#iso(open.lastNs), latest: this.#iso(nowNs) }, nowNs);
     }
   }
 

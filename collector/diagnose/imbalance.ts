@@ -48,7 +48,6 @@ interface Flows {
 
 interface GroupState {
   hot: boolean[];
-  seenNs: number;
 }
 
 export class ImbalanceDetector {
@@ -93,10 +92,7 @@ export class ImbalanceDetector {
       if (before === undefined || way.bytes < before) continue;
       const group = groups.get(way.group) ?? [];
       groups.set(way.group, group);
-      group.push({
-        way,
-        bytes: (way.bytes - before) / (1 - Math.min(0.95, way.reportLoss)),
-      });
+      group.push({ way, bytes: (way.bytes - before) / (1 - Math.min(0.95, way.reportLoss)) });
     }
     if (Number.isFinite(elapsedNs)) for (const [name, group] of groups) this.#judge(name, group, elapsedNs, nowNs);
     this.#flows = new Map();
@@ -104,7 +100,7 @@ export class ImbalanceDetector {
 
   #judge(name: string, group: { way: Way; bytes: number }[], elapsedNs: number, nowNs: number): void {
     if (group.length < 2) return;
-    const state = this.#groups.get(name) ?? { hot: [], seenNs: nowNs };
+    const state = this.#groups.get(name) ?? { hot: [] };
     this.#groups.set(name, state);
     const [fullest] = [...group].sort((a, b) => b.bytes - a.bytes);
     const mean = group.reduce((sum, { bytes }) => sum + bytes, 0) / group.length;
@@ -116,24 +112,11 @@ export class ImbalanceDetector {
     const windows = state.hot.filter((hot) => hot).length;
     if (!state.hot.at(-1) || windows < MIN_WINDOWS) return;
     const numbers = { imbalanceRatio: imbalance, utilizationRatio: use };
-    const finding = {
-      fromNs: nowNs - (windows + 0.5) * WINDOW_NS,
-      atNs: nowNs,
-      severity: 2 as const,
-      numbers,
-    };
+    const finding = { fromNs: nowNs - (windows + 0.5) * WINDOW_NS, atNs: nowNs, severity: 2 as const, numbers };
     const counts = group.map(({ way }) => this.#flows.get(way.portRow)?.count ?? 0);
     if (isUnfair(counts)) {
       const summary = `${counts.reduce((a, b) => a + b)} flows are spread over ${group.length} equal ways as no fair hash would (the fullest has ${imbalance.toFixed(1)} times the mean)`;
-      this.#conditions.raise(
-        {
-          kind: 'ecmp-polarised',
-          place: fullest.way.node,
-          summary,
-          ...finding,
-        },
-        nowNs,
-      );
+      this.#conditions.raise({ kind: 'ecmp-polarised', place: fullest.way.node, summary, ...finding }, nowNs);
       return;
     }
     const coolest = Math.min(...group.map(({ bytes }) => bytes));

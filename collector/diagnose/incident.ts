@@ -110,14 +110,20 @@ export class IncidentBook {
 
   #mergeCondition(entry: Entry, event: ConditionEvent, nowNs: number): void {
     const { incident } = entry;
+    this.#note(entry, event, event.severity, nowNs);
+    incident.confidence = event.confidence;
+    incident.summary = `${placeText(event.place)}: ${event.summary}`;
+  }
+
+  /** What every event does to its incident. */
+  #note(entry: Entry, event: FabricEvent, severity: Severity, nowNs: number): void {
+    const { incident } = entry;
     entry.lastActivityNs = nowNs;
     if (event.state === 'closed') entry.openEvents.delete(event.id);
     else entry.openEvents.add(event.id);
     if (this.#keep(incident, event)) incident.eventCount++;
     incident.updatedAt = this.#options.iso(nowNs);
-    incident.severity = Math.max(incident.severity, event.severity) as Severity;
-    incident.confidence = event.confidence;
-    incident.summary = `${placeText(event.place)}: ${event.summary}`;
+    incident.severity = Math.max(incident.severity, severity) as Severity;
   }
 
   /** The newest state of an event takes the place of an older one; true when there was none. */
@@ -231,15 +237,7 @@ export class IncidentBook {
       victims: [],
       confidence: 0,
       evidence: isCongestion(event) ? event.evidence : NO_EVIDENCE,
-      plan: {
-        action: 'none',
-        targets: [],
-        why: '',
-        expectedEffect: '',
-        undo: '',
-        mode: 'observe',
-        planHash: '',
-      },
+      plan: { action: 'none', targets: [], why: '', expectedEffect: '', undo: '', mode: 'observe', planHash: '' },
       request: null,
       alerts: [],
       events: [],
@@ -258,12 +256,7 @@ export class IncidentBook {
 
   #merge(entry: Entry, event: CongestionEvent, nowNs: number): void {
     const { incident } = entry;
-    entry.lastActivityNs = nowNs;
-    if (event.state === 'closed') entry.openEvents.delete(event.id);
-    else entry.openEvents.add(event.id);
-    if (this.#keep(incident, event)) incident.eventCount++;
-    incident.updatedAt = this.#options.iso(nowNs);
-    incident.severity = Math.max(incident.severity, severityOf(event)) as Severity;
+    this.#note(entry, event, severityOf(event), nowNs);
     if (event.peakWaitNs >= incident.peakWaitNs) {
       incident.peakWaitNs = event.peakWaitNs;
       incident.peakDepthBytes = event.peakDepthBytes;
@@ -291,13 +284,7 @@ export class IncidentBook {
   }
 }
 
-const NO_EVIDENCE = {
-  reports: 0,
-  effectiveReports: 0,
-  reportLossRatio: null,
-  coverage: null,
-  identifiedShare: 0,
-};
+const NO_EVIDENCE = { reports: 0, effectiveReports: 0, reportLossRatio: null, coverage: null, identifiedShare: 0 };
 
 function congestionKey(event: CongestionEvent): string {
   return `congestion/${queueKeyOf(event.queue)}`;

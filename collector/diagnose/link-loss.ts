@@ -134,14 +134,7 @@ export class LinkLossDetector {
   #count(link: LinkCounts, known: Known, more: Counts, nowNs: number): void {
     if (known.bins.length === 0 || nowNs - known.binNs >= BIN_NS) {
       this.#judge(link, known, nowNs);
-      known.bins.push({
-        followed: 0,
-        unseen: 0,
-        resent: 0,
-        unheard: 0,
-        firstLostNs: 0,
-        lastLostNs: 0,
-      });
+      known.bins.push({ followed: 0, unseen: 0, resent: 0, unheard: 0, firstLostNs: 0, lastLostNs: 0 });
       if (known.bins.length > BINS) known.bins.shift();
       known.binNs = nowNs;
     }
@@ -176,14 +169,9 @@ export class LinkLossDetector {
         place: link.place,
         fromNs: known.bins.find(({ firstLostNs }) => firstLostNs > 0)!.firstLostNs,
         atNs: Math.max(...known.bins.map(({ lastLostNs }) => lastLostNs)),
-        severity: ratio >= 1e-4 ? 4 : 3,
+        severity: 4,
         summary: `the link to ${link.peer.node} loses about ${(ratio * 100).toPrecision(2)} % of its packets, and no switch says so`,
-        numbers: {
-          lossRatio: ratio,
-          unseenPackets: sum('unseen'),
-          resentPackets: sum('resent'),
-          followedPackets: followed,
-        },
+        numbers: { lossRatio: ratio, unseenPackets: sum('unseen'), resentPackets: sum('resent'), followedPackets: followed },
       },
       nowNs,
     );

@@ -37,12 +37,7 @@ export class PathChangeDetector {
   readonly #conditions: ConditionBook;
   readonly #waves = new Map<number, Wave>();
   readonly #record = new Float64Array(MOVE_WIDTH);
-  readonly #loop = {
-    nodes: new Set<string>(),
-    flows: new Set<number>(),
-    fromNs: 0,
-    lastNs: -Infinity,
-  };
+  readonly #loop = { nodes: new Set<string>(), flows: new Set<number>(), fromNs: 0, lastNs: -Infinity };
 
   constructor(sources: MoveSources, conditions: ConditionBook) {
     this.#sources = sources;
@@ -60,10 +55,7 @@ export class PathChangeDetector {
     const m = this.#record;
     const atNs = m[Move.atNs];
     this.#sources.leftBehind(m[Move.fromPortRow], atNs);
-    const wave = this.#waves.get(m[Move.nodeTag]) ?? {
-      flows: new Map<number, number>(),
-      from: new Map<string, number>(),
-    };
+    const wave = this.#waves.get(m[Move.nodeTag]) ?? { flows: new Map<number, number>(), from: new Map<string, number>() };
     this.#waves.set(m[Move.nodeTag], wave);
     for (const [flow, movedNs] of wave.flows) if (atNs - movedNs > WAVE_NS) wave.flows.delete(flow);
     if (wave.flows.size === 0) wave.from.clear();

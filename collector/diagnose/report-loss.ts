@@ -25,10 +25,7 @@ export class ReportLoss {
     this.#since = new Map();
     const sources = this.#sources;
     for (const row of sources.keys.usedRows()) {
-      this.#since.set(row, {
-        expected: sources.expected(row),
-        received: sources.received(row),
-      });
+      this.#since.set(row, { expected: sources.expected(row), received: sources.received(row) });
     }
   }
 

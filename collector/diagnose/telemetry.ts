@@ -18,12 +18,7 @@ export interface TelemetrySources {
   /** Exporters whose reports are numbered in order. */
   exporters(): ExporterCounts[];
   /** Nodes that send reports themselves. */
-  nodes(): {
-    tag: number;
-    place: Place;
-    reports: number;
-    lastReportNs: number;
-  }[];
+  nodes(): { tag: number; place: Place; reports: number; lastReportNs: number }[];
   /** What its neighbours saw since: packets that came from it; packets that they send to it; or flows that left it. */
   neighboursSee(nodeTag: number, sinceNs: number): 'forwarding' | 'swallowing' | 'avoided' | undefined;
 }

@@ -34,3 +34,18 @@ export function fineBoundNs(bucket: number): number {
   const octave = Math.max(0, Math.floor(bucket / SUB_BUCKETS) - 1);
   return (bucket - octave * SUB_BUCKETS) * 2 ** octave;
 }
+
+/** The latency that a share `q` of what these counts by fine bucket hold does not exceed, within 2 %; NaN when they hold nothing. */
+export function fineQuantileNs(counts: Uint32Array | Float64Array, q: number): number {
+  let all = 0;
+  for (const count of counts) all += count;
+  if (all === 0) return NaN;
+  let left = q * all;
+  for (let bucket = 0; bucket < FINE_BUCKETS; bucket++) {
+    const [from, to] = [fineBoundNs(bucket), fineBoundNs(bucket + 1)];
+    // Whole nanoseconds: in a bucket of one, there is nothing to divide.
+    if (counts[bucket] >= left) return from + ((to - from - 1) * left) / counts[bucket];
+    left -= counts[bucket];
+  }
+  return fineBoundNs(FINE_BUCKETS - 1);
+}

@@ -12,10 +12,10 @@ const { dropped: FLAG_DROPPED } = ReportFlag;
 /** Node tag, interface (0: none had been chosen), reason as the source numbers it (0: it does not say). */
 const KEY_WORDS = 3;
 const SKETCH_DOUBLES = 4;
-const LAYOUT = rowLayout(KEY_WORDS, 3 + SKETCH_DOUBLES);
+const LAYOUT = rowLayout(KEY_WORDS, 2 + SKETCH_DOUBLES);
 const { rowDoubles: ROW_DOUBLES, rowWords: ROW_WORDS } = LAYOUT;
-const [REPORTS, FIRST_NS, LAST_NS] = [LAYOUT.fields, LAYOUT.fields + 1, LAYOUT.fields + 2];
-const SKETCH_WORDS = (LAYOUT.fields + 3) * 2;
+const [REPORTS, LAST_NS] = [LAYOUT.fields, LAYOUT.fields + 1];
+const SKETCH_WORDS = (LAYOUT.fields + 2) * 2;
 const SKETCH_BITS = SKETCH_DOUBLES * 64;
 const IDLE_NS = 600e9;
 
@@ -30,11 +30,7 @@ export class DropTable {
     return this.keys.doubles[row * ROW_DOUBLES + REPORTS];
   }
 
-  /** Collector time of the oldest and the newest report of the row, ns. */
-  firstNs(row: number): number {
-    return this.keys.doubles[row * ROW_DOUBLES + FIRST_NS];
-  }
-
+  /** Collector time of the newest report of the row, ns. */
   lastNs(row: number): number {
     return this.keys.doubles[row * ROW_DOUBLES + LAST_NS];
   }
@@ -66,8 +62,7 @@ export function dropStage(drops: DropTable, batch: HopBatch): () => void {
       const row = keys.rowOfWanted(nowNs);
       const base = row * ROW_DOUBLES;
       if (keys.isNew) {
-        n.fill(0, base + LAYOUT.fields, base + LAYOUT.fields + 3 + SKETCH_DOUBLES);
-        n[base + FIRST_NS] = nowNs;
+        n.fill(0, base + LAYOUT.fields, base + LAYOUT.fields + 2 + SKETCH_DOUBLES);
       }
       n[base + REPORTS]++;
       n[base + LAST_NS] = nowNs;

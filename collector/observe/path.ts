@@ -107,17 +107,6 @@ export class PathTable {
     }
     return hops.sort((a, b) => b.ttl - a.ttl);
   }
-
-  /** Collector time of the newest report of the flow, ms; 0 when its row has passed to another. */
-  seenMs(row: number, generation: number): number {
-    const { words } = this;
-    const at = row * FLOW_WORDS;
-    if (words[at + GENERATION] !== generation) return 0;
-    let newest = 0;
-    for (let slot = 0; slot < (words[at + STATE] & USED_MASK); slot++)
-      newest = Math.max(newest, words[at + (FIRST_SLOT + slot * SLOT_DOUBLES) * 2 + SEEN_MS]);
-    return newest;
-  }
 }
 
 /** What the stage asks of, and tells to, the tables of interfaces and queues. */
@@ -181,10 +170,9 @@ export function pathStage(
       if (slot === used) {
         slot = add(at, hop, report, nowMs);
       } else see(s, hop, report, nowMs);
-      if (words[at + STATE] >>> COUNTING_SHIFT === slot) doubles[(at >> 1) + BYTES] += heldBytes;
       if (isFiltered[datagramOf[report]] === 1) learnLink(at, hop, report, nowMs);
       if (words[at + STATE] >>> COUNTING_SHIFT === slot)
-        doubles[(at >> 1) + BYTES] += packetLengthBytes[report] * representedPackets[report];
+        doubles[(at >> 1) + BYTES] += heldBytes + packetLengthBytes[report] * representedPackets[report];
     }
   }
 

@@ -11,7 +11,7 @@ import { FlowPart } from '../flow-key.ts';
 import { latencyOf, Present, ReportFlag, type HopBatch } from '../hop.ts';
 import type { Arena } from '../memory/arena.ts';
 import type { ArrivalPool } from '../memory/arrivals.ts';
-import { FINE_BUCKETS, fineBoundNs, fineBucket, LATENCY_BUCKETS, latencyBucket } from '../memory/histogram.ts';
+import { FINE_BUCKETS, fineBucket, fineQuantileNs, LATENCY_BUCKETS, latencyBucket } from '../memory/histogram.ts';
 import { KeyTable, rowLayout } from '../memory/key-table.ts';
 import { PortArrivals } from '../memory/port-arrivals.ts';
 import type { Ring } from '../memory/ring.ts';
@@ -112,16 +112,7 @@ export class QueueTable {
 
   /** The latency that a share `q` of the hops do not exceed, within 2 %; NaN when there were none. */
   latencyQuantileNs(row: number, q: number): number {
-    const counts = this.fineCounts.subarray(row * FINE_BUCKETS, (row + 1) * FINE_BUCKETS);
-    let left = q * counts.reduce((sum, count) => sum + count, 0);
-    if (left === 0) return NaN;
-    for (let bucket = 0; bucket < FINE_BUCKETS; bucket++) {
-      const [from, to] = [fineBoundNs(bucket), fineBoundNs(bucket + 1)];
-      // Whole nanoseconds: in a bucket of one, there is nothing to divide.
-      if (counts[bucket] >= left) return from + ((to - from - 1) * left) / counts[bucket];
-      left -= counts[bucket];
-    }
-    return fineBoundNs(FINE_BUCKETS - 1);
+    return fineQuantileNs(this.fineCounts.subarray(row * FINE_BUCKETS, (row + 1) * FINE_BUCKETS), q);
   }
 
   latencySumNs(row: number): number {

@@ -6,7 +6,7 @@
 
 import type { HopBatch } from '../hop.ts';
 import type { Arena } from '../memory/arena.ts';
-import { FINE_BUCKETS, fineBoundNs, fineBucket } from '../memory/histogram.ts';
+import { FINE_BUCKETS, fineBucket, fineQuantileNs } from '../memory/histogram.ts';
 
 /** Row 0 is "no slice, or not known yet". */
 const MAX_SLICES = 64;
@@ -50,15 +50,7 @@ export class SliceTable {
 
   /** The latency that a share `q` of the packets do not exceed, within 2 %; NaN when there were none. */
   latencyQuantileNs(slice: number, q: number): number {
-    const counts = this.#counts.subarray(slice * FINE_BUCKETS, (slice + 1) * FINE_BUCKETS);
-    let left = q * this.#packets[slice];
-    if (left === 0) return NaN;
-    for (let bucket = 0; bucket < FINE_BUCKETS; bucket++) {
-      const [from, to] = [fineBoundNs(bucket), fineBoundNs(bucket + 1)];
-      if (counts[bucket] >= left) return from + ((to - from - 1) * left) / counts[bucket];
-      left -= counts[bucket];
-    }
-    return fineBoundNs(FINE_BUCKETS - 1);
+    return fineQuantileNs(this.#counts.subarray(slice * FINE_BUCKETS, (slice + 1) * FINE_BUCKETS), q);
   }
 }
 
