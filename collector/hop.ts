@@ -126,6 +126,8 @@ export class ReportColumns {
   /** Length of the innermost IP packet in octets, from its own header (fragments are cut, this is not); 0 without a packet. */
   declare readonly packetLengthBytes: Uint32Array;
   declare readonly tcpSequence: Uint32Array;
+  /** Beside a sequence number; 0 where the fragment ends before it. */
+  declare readonly tcpAcknowledgment: Uint32Array;
 
   /** As `flowParts`, of the outermost packet when the innermost one travels in a tunnel; 0: there is no tunnel. */
   declare readonly outerParts: Uint8Array;
@@ -157,6 +159,7 @@ export class ReportColumns {
     this.ipIdentification = memory.uint16(capacity);
     this.packetLengthBytes = memory.uint32(capacity);
     this.tcpSequence = memory.uint32(capacity);
+    this.tcpAcknowledgment = memory.uint32(capacity);
     this.outerParts = memory.uint8(capacity);
     this.outerKey = memory.uint32(capacity, OUTER_WORDS);
     this.outerDscp = memory.uint8(capacity);
@@ -251,8 +254,10 @@ export class HopBatch {
   declare readonly enqueueNodeNs: Float64Array;
   /** Derived by observe/queue: row of the queue; 0: as below. */
   declare readonly queueRow: Uint32Array;
-  /** Derived by observe/queue: latency of the packet that the queue was heard of before this one, ns; -1 when that is not known. */
-  declare readonly latencyBeforeNs: Float64Array;
+  /** Derived by observe/queue, where reports are filtered: for how long, in all, the queue was seen to stand still by now, ns. */
+  declare readonly queueSteadyNs: Float64Array;
+  /** The same: how long it was deep and came or went, ns; less than 0 where it is not deep at this hop. */
+  declare readonly queueDeepNs: Float64Array;
   /** Derived by observe/port: row of the egress interface; 0: it is not named, or there is no room. */
   declare readonly portRow: Uint32Array;
 
@@ -289,7 +294,8 @@ export class HopBatch {
     this.nodeTag = memory.uint32(capacity);
     this.enqueueNodeNs = memory.float64(capacity);
     this.queueRow = memory.uint32(capacity);
-    this.latencyBeforeNs = memory.float64(capacity);
+    this.queueSteadyNs = memory.float64(capacity);
+    this.queueDeepNs = memory.float64(capacity);
     this.portRow = memory.uint32(capacity);
   }
 

@@ -18,6 +18,7 @@ import { clockStage } from './observe/clock.ts';
 import { dropStage } from './observe/drop.ts';
 import { flowStage } from './observe/flow.ts';
 import { linkStage } from './observe/link.ts';
+import { heldBackStage } from './observe/held-back.ts';
 import { pathStage } from './observe/path.ts';
 import { portStage } from './observe/port.ts';
 import { queueStage } from './observe/queue.ts';
@@ -118,11 +119,13 @@ export function pipelineOver(
   const { observe: observePath, latencyNs } = pathStage(state.paths, batch, state.moves, {
     hasPeer: (row) => state.ports.hasPeer(row),
     votePeer: (row, nodeTag, ingressInterfaceId) => state.ports.votePeer(row, nodeTag, ingressInterfaceId),
+  });
+  const observeHeldBack = heldBackStage(state.heldBack, batch, {
     bytesPerNs: (row) => state.ports.bytesPerNs(row),
-    hold: (queueRow, portRow, latencyNs, packets, lengthBytes) => {
-      state.queues.hold(queueRow, latencyNs, packets);
-      state.ports.addBytes(portRow, packets * lengthBytes);
-    },
+    addPackets: (row, latencyNs, packets) => state.queues.hold(row, latencyNs, packets),
+    addPortBytes: (row, bytes) => state.ports.addBytes(row, bytes),
+    addFlowBytes: (row, bytes) => state.paths.addBytes(row, bytes),
+    isFirst: (row, nodeTag) => state.paths.isFirst(row, nodeTag),
   });
   const observeSlice = sliceStage(state.slices, batch, state.memory.thresholds.sliceBudgetsNs, latencyNs);
   const observeClass = classStage(state.classes, batch, state.memory.thresholds.queueOfDscp);
@@ -208,6 +211,7 @@ export function pipelineOver(
       observePort();
       observeQueue();
       observePath();
+      observeHeldBack();
       observeSlice();
       observeClass();
       observeStitch();

@@ -16,6 +16,7 @@ import { DropTable } from './observe/drop.ts';
 import { ExporterTable } from './observe/exporter.ts';
 import { FlowTable } from './observe/flow.ts';
 import { LinkTable } from './observe/link.ts';
+import { HeldBackTable } from './observe/held-back.ts';
 import { PathTable } from './observe/path.ts';
 import { PortTable } from './observe/port.ts';
 import { QueueTable, type QueueSettings } from './observe/queue.ts';
@@ -125,6 +126,7 @@ export class SharedState {
   readonly ports: PortTable;
   readonly drops: DropTable;
   readonly paths: PathTable;
+  readonly heldBack: HeldBackTable;
   readonly moves: Ring;
   readonly stitch: StitchTable;
   readonly classes: ClassTable;
@@ -146,6 +148,7 @@ export class SharedState {
     this.ports = parts.ports;
     this.drops = parts.drops;
     this.paths = parts.paths;
+    this.heldBack = parts.heldBack;
     this.moves = parts.moves;
     this.stitch = parts.stitch;
     this.classes = parts.classes;
@@ -179,6 +182,7 @@ function cut(arena: Arena, { capacity, thresholds, secret }: Omit<SharedMemory, 
   const ports = new PortTable(arena, capacity.links, secret);
   const drops = new DropTable(arena, capacity.nodes, secret);
   const paths = new PathTable(arena, capacity.flows + 1);
+  const heldBack = new HeldBackTable(arena, capacity.flows + 1);
   const moves = new Ring(arena, capacity.edges, MOVE_WIDTH);
   const stitch = new StitchTable(arena, HISTORIES);
   const classes = new ClassTable(arena, capacity.nodes + 1);
@@ -196,6 +200,7 @@ function cut(arena: Arena, { capacity, thresholds, secret }: Omit<SharedMemory, 
     ports,
     drops,
     paths,
+    heldBack,
     moves,
     stitch,
     classes,

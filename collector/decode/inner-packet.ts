@@ -52,7 +52,8 @@ export interface InnerLayers {
 
 /** The decoder over a batch and over the cursor that its readers share; `stack` is where they describe what they found. */
 export function innerPacketOver(batch: HopBatch, at: Cursor, stack: InbandStack, layers: InnerLayers): DecodeInnerPacket {
-  const { flowParts, flowKey, vlanId, ttl, dscp, ecn, ipIdentification, packetLengthBytes, tcpSequence } = batch.reports;
+  const { flowParts, flowKey, vlanId, ttl, dscp, ecn, ipIdentification, packetLengthBytes, tcpSequence, tcpAcknowledgment } =
+    batch.reports;
   const { outerParts, outerKey, outerDscp, outerTtl } = batch.reports;
   const { decodeIfa, readIoamOptions } = layers;
   const { decodeIntMd } = layers.int;
@@ -222,6 +223,7 @@ export function innerPacketOver(batch: HopBatch, at: Cursor, stack: InbandStack,
     if (isTcp && end - o >= 8) {
       tcpSequence[row] = b.getUint32(o + 4);
       flowParts[row] |= PART_TCP_SEQUENCE;
+      tcpAcknowledgment[row] = end - o >= 12 ? b.getUint32(o + 8) : 0;
     }
     const headerBytes = isTcp ? 20 : 8;
     if (end - o < headerBytes) {

@@ -14,11 +14,11 @@ export function latencyBucket(ns: number): number {
   return bucket;
 }
 
-const SUB_BITS = 5;
+const SUB_BITS = 6;
 const SUB_BUCKETS = 2 ** SUB_BITS;
 /** Latencies of 2^34 ns (17 s) and more are in the last bucket. */
 const MAX_BITS = 34;
-/** Buckets of the fine histogram: 32 an octave, so that each is 3 % wide at most (log-linear, as in HdrHistogram). */
+/** Buckets of the fine histogram: 64 an octave, so that each is 1.6 % wide at most (log-linear, as in HdrHistogram). */
 export const FINE_BUCKETS = (MAX_BITS - SUB_BITS + 1) * SUB_BUCKETS;
 
 /** Index of the fine bucket that holds `ns`, whole and not negative. */
@@ -35,7 +35,7 @@ export function fineBoundNs(bucket: number): number {
   return (bucket - octave * SUB_BUCKETS) * 2 ** octave;
 }
 
-/** The latency that a share `q` of what these counts by fine bucket hold does not exceed, within 2 %; NaN when they hold nothing. */
+/** The latency that a share `q` of what these counts by fine bucket hold does not exceed, within 1 %; NaN when they hold nothing. */
 export function fineQuantileNs(counts: Uint32Array | Float64Array, q: number): number {
   let all = 0;
   for (const count of counts) all += count;

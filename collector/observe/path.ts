@@ -6,7 +6,6 @@
 // it was seen at last.
 // Rule: a late report moves nothing, and one observation is no habit: a way is known from the second packet on.
 
-import { FlowPart } from '../flow-key.ts';
 import { latencyOf, ReportFlag, type HopBatch } from '../hop.ts';
 import type { Arena } from '../memory/arena.ts';
 import type { Ring } from '../memory/ring.ts';
@@ -14,14 +13,13 @@ import { Move, MOVE_WIDTH, MoveKind } from '../move.ts';
 
 // Bound here, because an imported binding is loaded and checked at each use.
 const { dropped: FLAG_DROPPED } = ReportFlag;
-const { tcpSequence: PART_TCP_SEQUENCE } = FlowPart;
 const { moved: KIND_MOVED, looped: KIND_LOOPED } = MoveKind;
 
-/** A flow has two header doubles and its slots: four cache lines. */
-const FLOW_DOUBLES = 32;
+/** A flow has two header doubles and its slots. */
+const FLOW_DOUBLES = 27;
 const FLOW_WORDS = FLOW_DOUBLES * 2;
 const LINE_WORDS = 16;
-const SLOT_DOUBLES = 6;
+const SLOT_DOUBLES = 5;
 const PATH_SLOTS = 5;
 /** Header: generation of the flow's row that the slots belong to, slots in use, slot whose reports count the flow's octets; and those octets. */
 const [GENERATION, STATE] = [0, 1];
@@ -30,9 +28,7 @@ const [USED_MASK, COUNTING_SHIFT] = [0xff, 8];
 const BYTES = 1;
 const FIRST_SLOT = 2;
 /** Words of a slot behind its first double, the time when the newest packet came into the node, ns on its clock. */
-const [PORT_ROW, NODE_TAG, LATENCY_NS, TCP_SEQUENCE, TTL_STATE, QUEUE_ROW, SEEN_MS, LOWEST_MS, GAP_NS, REPORTS] = [
-  2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
-];
+const [PORT_ROW, NODE_TAG, LATENCY_NS, TTL_STATE, SEEN_MS, LOWEST_MS, REPORTS] = [2, 3, 4, 5, 6, 7, 8];
 /** Top bit of the reports: they are filtered. */
 const FILTERED = 0x8000_0000;
 /** Fields of the TTL state, by their shift: newest TTL, lowest of late, how often it fell below, packets that went this way (at most 255). */
@@ -41,13 +37,6 @@ const [TTL, LOWEST_TTL, FALLS, HABIT] = [0, 8, 16, 24];
 const LOOP_FALLS = 3;
 const LOOP_WINDOW_MS = 1000;
 const KNOWN = 2;
-/** Change filter of SD-Fabric as it is shipped: latencies are told apart by this much, and a flow is reported after this at the latest. */
-const QUANTUM_NS = 256;
-const FILTER_PERIOD_NS = 1.2e9;
-const MAX_GAP_NS = 4e9;
-const TCP_HEADER_BYTES = 40;
-const TCP_SEGMENT_BYTES = 1460;
-const HALF_SEQUENCE = 0x8000_0000;
 /** What a node told of a flow longer ago is not how it is now. */
 const FRESH_MS = 1200;
 
@@ -55,11 +44,9 @@ const FRESH_MS = 1200;
 export interface PathHop {
   nodeTag: number;
   portRow: number;
-  queueRow: number;
   ttl: number;
   /** The TTL has been the same for a while: no detour, no loop. */
   isSettled: boolean;
-  latencyNs: number;
   /** Collector time of the newest report, ms. */
   seenMs: number;
   /** Reports of the flow by this node, modulo 2^31; and whether these tell of changes only. */
@@ -68,13 +55,11 @@ export interface PathHop {
 }
 
 export class PathTable {
-  readonly capacity: number;
   readonly doubles: Float64Array;
   readonly words: Uint32Array;
 
   /** For flow rows below `rows`. */
   constructor(arena: Arena, rows: number) {
-    this.capacity = rows;
     this.doubles = arena.float64(rows * FLOW_DOUBLES);
     this.words = new Uint32Array(this.doubles.buffer, this.doubles.byteOffset, this.doubles.length * 2);
   }
@@ -82,6 +67,18 @@ export class PathTable {
   /** Octets that the flow sent into the fabric, as far as reports stand for them; 0 when its row has passed to another. */
   bytes(row: number, generation: number): number {
     return this.words[row * FLOW_WORDS + GENERATION] === generation ? this.doubles[row * FLOW_DOUBLES + BYTES] : 0;
+  }
+
+  /** Octets that the flow was found to have sent besides. */
+  addBytes(row: number, bytes: number): void {
+    this.doubles[row * FLOW_DOUBLES + BYTES] += bytes;
+  }
+
+  /** Whether the node is the first on the flow's way, as far as it is known. */
+  isFirst(row: number, nodeTag: number): boolean {
+    const at = row * FLOW_WORDS;
+    const counting = this.words[at + STATE] >>> COUNTING_SHIFT;
+    return this.words[at + (FIRST_SLOT + counting * SLOT_DOUBLES) * 2 + NODE_TAG] === nodeTag;
   }
 
   /** Nodes that reported the flow, the first on its way first. For the calm thread. */
@@ -96,10 +93,8 @@ export class PathTable {
       hops.push({
         nodeTag: words[s + NODE_TAG],
         portRow: words[s + PORT_ROW],
-        queueRow: words[s + QUEUE_ROW],
         ttl: (state >>> TTL) & 0xff,
         isSettled: ((state >>> TTL) & 0xff) === ((state >>> LOWEST_TTL) & 0xff) && ((state >>> FALLS) & 0xff) === 0,
-        latencyNs: words[s + LATENCY_NS],
         seenMs: words[s + SEEN_MS],
         reports: (words[s + REPORTS] & ~FILTERED) >>> 0,
         isFiltered: (words[s + REPORTS] & FILTERED) !== 0,
@@ -115,10 +110,6 @@ export interface PathTables {
   hasPeer: (portRow: number) => boolean;
   /** A flow goes on from an interface to that interface of another node. */
   votePeer: (portRow: number, nodeTag: number, ingressInterfaceId: number) => void;
-  /** Rate of the line, octets per ns; 0: it is not known. */
-  bytesPerNs: (portRow: number) => number;
-  /** Packets of `lengthBytes` that were not reported, because they took as long as the one before. */
-  hold: (queueRow: number, portRow: number, latencyNs: number, packets: number, lengthBytes: number) => void;
 }
 
 /** The stage over a batch: brings the way of the flow of each hop up to date. */
@@ -129,26 +120,22 @@ export function pathStage(
   tables: PathTables,
 ): { observe: () => void; latencyNs: (hop: number) => number } {
   const { doubles, words } = paths;
-  const { nodeTag, portRow, queueRow, latencyBeforeNs, ingressInterfaceId, enqueueNodeNs, report: reportOf } = batch;
+  const { nodeTag, portRow, ingressInterfaceId, enqueueNodeNs, report: reportOf } = batch;
   const {
     flags,
     flowRow,
     flowGeneration,
-    flowParts,
     ttl,
     outerParts,
     outerTtl,
     packetLengthBytes,
     representedPackets,
-    tcpSequence,
     firstHop,
     hopCount,
     datagram: datagramOf,
   } = batch.reports;
   const { timestampWrapNs, isFiltered } = batch.datagrams;
   const move = new Float64Array(MOVE_WIDTH);
-  /** Octets of the packets that the filter kept back before this hop. */
-  let heldBytes = 0;
   /** Where the reads of `prefetch` go, so that they are not optimised away. */
   const touched = new Int32Array(1);
 
@@ -162,7 +149,6 @@ export function pathStage(
       const at = flow * FLOW_WORDS;
       if (words[at + GENERATION] !== flowGeneration[report]) begin(at, flowGeneration[report]);
       const tag = nodeTag[hop];
-      heldBytes = 0;
       const used = words[at + STATE] & USED_MASK;
       let slot = 0;
       let s = at + FIRST_SLOT * 2;
@@ -170,9 +156,10 @@ export function pathStage(
       if (slot === used) {
         slot = add(at, hop, report, nowMs);
       } else see(s, hop, report, nowMs);
+      // Of filtered flows observe/held-back counts what they carried.
       if (isFiltered[datagramOf[report]] === 1) learnLink(at, hop, report, nowMs);
-      if (words[at + STATE] >>> COUNTING_SHIFT === slot)
-        doubles[(at >> 1) + BYTES] += heldBytes + packetLengthBytes[report] * representedPackets[report];
+      else if (words[at + STATE] >>> COUNTING_SHIFT === slot)
+        doubles[(at >> 1) + BYTES] += packetLengthBytes[report] * representedPackets[report];
     }
   }
 
@@ -205,7 +192,6 @@ export function pathStage(
     const s = slotAt(at, slot);
     words[s + NODE_TAG] = nodeTag[hop];
     words[s + LOWEST_MS] = nowMs;
-    words[s + GAP_NS] = 0;
     words[s + REPORTS] = 0;
     doubles[s >> 1] = -Infinity;
     write(s, hop, report, nowMs, ttlOf(report), 0, 1);
@@ -236,37 +222,6 @@ export function pathStage(
     }
   }
 
-  /**
-   * A change filter kept back the packets of the flow that took as long as the one that was reported before (fabric-tna `int.p4`). TCP says by its sequence
-   * how many these were. Of other flows the rate is known from the times when each packet was reported, and it holds as long as nobody has seen the queue
-   * change; after more than the filter's period the flow had paused.
-   */
-  function holdBack(s: number, hop: number, report: number): void {
-    const gapNs = enqueueNodeNs[hop] - doubles[s >> 1];
-    const lengthBytes = packetLengthBytes[report];
-    const advanced = (tcpSequence[report] - words[s + TCP_SEQUENCE]) >>> 0;
-    let packets = 0;
-    if ((flowParts[report] & PART_TCP_SEQUENCE) !== 0 && advanced !== 0) {
-      const payload = lengthBytes - TCP_HEADER_BYTES;
-      if (advanced < HALF_SEQUENCE) packets = Math.ceil(advanced / (payload > 0 ? payload : TCP_SEGMENT_BYTES)) - 1;
-    } else {
-      const known = words[s + GAP_NS];
-      const usual =
-        known === 0
-          ? gapNs
-          : gapNs < known
-            ? known - 0.3 * (known - gapNs)
-            : known + Math.min(0.1 * (gapNs - known), 0.05 * known);
-      words[s + GAP_NS] = Math.min(MAX_GAP_NS, Math.max(1, usual));
-      const isUnchanged = Math.abs(latencyBeforeNs[hop] - words[s + LATENCY_NS]) < QUANTUM_NS;
-      if (isUnchanged && gapNs < FILTER_PERIOD_NS) packets = Math.round(gapNs / words[s + GAP_NS]) - 1;
-    }
-    const rate = tables.bytesPerNs(words[s + PORT_ROW]);
-    if (rate > 0) packets = Math.min(packets, Math.floor((gapNs * rate) / Math.max(1, lengthBytes)));
-    if (packets > 0) tables.hold(words[s + QUEUE_ROW], words[s + PORT_ROW], words[s + LATENCY_NS], packets, lengthBytes);
-    heldBytes = Math.max(0, packets) * lengthBytes;
-  }
-
   /** Of the packet that nodes forward: the outermost. */
   function ttlOf(report: number): number {
     return outerParts[report] === 0 ? ttl[report] : outerTtl[report];
@@ -274,7 +229,6 @@ export function pathStage(
 
   function see(s: number, hop: number, report: number, nowMs: number): void {
     if (enqueueNodeNs[hop] < doubles[s >> 1]) return;
-    if (isFiltered[datagramOf[report]] === 1) holdBack(s, hop, report);
     const state = words[s + TTL_STATE];
     let lowest = (state >>> LOWEST_TTL) & 0xff;
     let falls = (state >>> FALLS) & 0xff;
@@ -307,9 +261,7 @@ export function pathStage(
     const latencyNs = latencyOf(batch, hop, timestampWrapNs[datagramOf[report]]);
     doubles[s >> 1] = enqueueNodeNs[hop];
     words[s + PORT_ROW] = portRow[hop];
-    words[s + QUEUE_ROW] = queueRow[hop];
     words[s + LATENCY_NS] = latencyNs > 0 ? Math.min(latencyNs, 0xffff_ffff) : 0;
-    words[s + TCP_SEQUENCE] = tcpSequence[report];
     words[s + SEEN_MS] = nowMs;
     words[s + REPORTS] = ((words[s + REPORTS] + 1) & ~FILTERED) | (isFiltered[datagramOf[report]] === 1 ? FILTERED : 0);
     words[s + TTL_STATE] = (ttlOf(report) << TTL) | (lowest << LOWEST_TTL) | (falls << FALLS) | (habit << HABIT);

@@ -76,7 +76,7 @@ export class PortTable {
     return { nodeTag: this.#n[base + PEER_TAG], ingressInterfaceId: this.#n[base + PEER_INTERFACE] };
   }
 
-  /** Rate and octets: see hold of observe/queue. */
+  /** Octets that reports do not tell by themselves, see observe/held-back. */
   addBytes(row: number, bytes: number): void {
     this.#n[row * ROW_DOUBLES + BYTES] += bytes;
   }
@@ -163,7 +163,7 @@ export function portStage(
   const { doubles: n, wanted } = keys;
   const { present, nodeId, nodeTag, egressInterfaceId, portRow, report: reportOf } = batch;
   const { flags, packetLengthBytes, representedPackets, datagram: datagramOf } = batch.reports;
-  const { portBytesPerNs } = batch.datagrams;
+  const { portBytesPerNs, isFiltered } = batch.datagrams;
 
   return function observe(): void {
     const nowNs = batch.arrivalNs[0];
@@ -182,7 +182,8 @@ export function portStage(
       portRow[hop] = row;
       const report = reportOf[hop];
       if ((flags[report] & FLAG_DROPPED) !== 0) continue;
-      n[base + BYTES] += packetLengthBytes[report] * representedPackets[report];
+      // Of filtered reports observe/held-back knows how much they stand for.
+      if (isFiltered[datagramOf[report]] === 0) n[base + BYTES] += packetLengthBytes[report] * representedPackets[report];
       n[base + REPORTS]++;
       n[base + LAST_NS] = nowNs;
     }

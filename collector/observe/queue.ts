@@ -37,6 +37,10 @@ export interface QueueSettings {
 
 /** Ages of an open event at which the calm thread hears of it again: no longer micro, worth an early word, sustained. */
 const GROWTH_NS = [1e6, 5e6, 100e6] as const;
+/** Latencies that differ by less are the same to the change filter of SD-Fabric as it is shipped, ns. */
+const QUANTUM_NS = 256;
+/** A queue is deep with more octets than the chance meeting of a few packets makes; where the rate is not known, with this wait. */
+const [DEEP_BYTES, DEEP_WAIT_NS] = [6000, 5000];
 /** A queue without reports for so long may lose its row to another. */
 const IDLE_NS = 600e9;
 /** A queue that stands for hours must not become its own normal: the least latency is held for one to two days. */
@@ -48,7 +52,7 @@ const ARRIVALS_PER_PORT = 2048;
 /** Node tag, egress interface, queue. */
 const KEY_WORDS = 3;
 const HOT_FIELDS = 13;
-const EVENT_FIELDS = 15;
+const EVENT_FIELDS = 17;
 const LAYOUT = rowLayout(KEY_WORDS, HOT_FIELDS + LATENCY_BUCKETS + EVENT_FIELDS);
 const { rowDoubles: ROW_DOUBLES } = LAYOUT;
 /** Fields of a row: what every hop touches first, so that it lies in two cache lines; then the histogram; then the open event. */
@@ -84,6 +88,8 @@ const [
   HAS_OTHERS,
   IS_FILTERED,
   IS_OF_QUEUE,
+  STEADY_NS,
+  DEEP_NS,
 ] = Array.from({ length: EVENT_FIELDS }, (_, field) => LATENCY_COUNTS + LATENCY_BUCKETS + field);
 
 export class QueueTable {
@@ -110,7 +116,7 @@ export class QueueTable {
     return this.#n[row * ROW_DOUBLES + LATENCY_COUNTS + bucket];
   }
 
-  /** The latency that a share `q` of the hops do not exceed, within 2 %; NaN when there were none. */
+  /** The latency that a share `q` of the hops do not exceed, within 1 %; NaN when there were none. */
   latencyQuantileNs(row: number, q: number): number {
     return fineQuantileNs(this.fineCounts.subarray(row * FINE_BUCKETS, (row + 1) * FINE_BUCKETS), q);
   }
@@ -234,7 +240,8 @@ export function queueStage(
     queueOccupancy,
     enqueueNodeNs,
     queueRow,
-    latencyBeforeNs,
+    queueSteadyNs,
+    queueDeepNs,
     portRow,
     report: reportOf,
   } = batch;
@@ -257,7 +264,6 @@ export function queueStage(
     for (let hop = 0; hop < batch.length; hop++) {
       const carried = present[hop];
       queueRow[hop] = 0;
-      latencyBeforeNs[hop] = -1;
       if (nodeTag[hop] === 0 || (carried & HAS_EGRESS_INTERFACE_ID) === 0) continue;
       wanted[0] = nodeTag[hop];
       wanted[1] = egressInterfaceId[hop];
@@ -281,6 +287,8 @@ export function queueStage(
     n[base + LATENCY_SUM_NS] = 0;
     n[base + PEAK_WAIT_NS] = 0;
     n[base + LAST_LATENCY_NS] = -1;
+    n[base + STEADY_NS] = 0;
+    n[base + DEEP_NS] = 0;
     n[base + LAST_WAIT_NS] = 0;
     n[base + LAST_NODE_NS] = -Infinity;
     n[base + LAST_WAIT_SEEN_NS] = 0;
@@ -311,14 +319,13 @@ export function queueStage(
     if (latencyNs < 0 && !depthGivesWait) return;
     let waitNs = depthGivesWait ? (queueOccupancy[hop] * unit) / rate : 0;
     if (latencyNs >= 0) {
-      latencyBeforeNs[hop] = n[base + LAST_LATENCY_NS];
-      n[base + LAST_LATENCY_NS] = latencyNs;
       n[base + LATENCY_COUNTS + latencyBucket(latencyNs)]++;
       fineCounts[row * FINE_BUCKETS + fineBucket(Math.floor(latencyNs))]++;
       n[base + LATENCY_SUM_NS] += latencyNs;
       learnBase(row, Math.min(latencyNs, emptyLatencyNs[datagram]), nowNs);
       waitNs = Math.max(waitNs, latencyNs - Math.min(n[base + BASE_NS], n[base + PREVIOUS_BASE_NS]));
     }
+    if (isFiltered[datagram] === 1) keepTimes(hop, base, latencyNs, waitNs, rate > 0 ? DEEP_BYTES / rate : DEEP_WAIT_NS);
     if (row === 0) return;
     const depthBytes = depthKnown ? queueOccupancy[hop] * unit : waitNs * rate;
     if (n[base + PORT_BYTES_PER_NS] !== rate) n[base + PORT_BYTES_PER_NS] = rate;
@@ -327,6 +334,20 @@ export function queueStage(
     if (n[base + IS_FILTERED] !== isFiltered[datagram]) n[base + IS_FILTERED] = isFiltered[datagram];
     if (portRow[hop] !== 0) keepForOthers(row, portRow[hop], enqueueNodeNs[hop], waitNs, nowNs, report);
     step(row, portRow[hop], enqueueNodeNs[hop], waitNs, depthBytes, nowNs, report);
+  }
+
+  /** Time between two packets that waited alike is steady, and so is what is left of it when the queue of the one before had drained. */
+  function keepTimes(hop: number, base: number, latencyNs: number, waitNs: number, deepNs: number): void {
+    const gapNs = enqueueNodeNs[hop] - n[base + LAST_NODE_NS];
+    const lastWaitNs = n[base + LAST_WAIT_NS];
+    if (gapNs > 0 && gapNs < Infinity) {
+      const isSame = Math.abs(latencyNs - n[base + LAST_LATENCY_NS]) < QUANTUM_NS;
+      n[base + STEADY_NS] += isSame ? gapNs : Math.max(0, gapNs - lastWaitNs);
+      if (!isSame && lastWaitNs >= deepNs) n[base + DEEP_NS] += Math.min(gapNs, lastWaitNs);
+    }
+    queueSteadyNs[hop] = n[base + STEADY_NS];
+    queueDeepNs[hop] = waitNs >= deepNs ? n[base + DEEP_NS] : -1;
+    n[base + LAST_LATENCY_NS] = latencyNs;
   }
 
   /** The queue's latency when empty: the least of the last one to two days. */

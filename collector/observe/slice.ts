@@ -48,7 +48,7 @@ export class SliceTable {
     if (latencyNs > budgetNs) this.#late[slice] += packets;
   }
 
-  /** The latency that a share `q` of the packets do not exceed, within 2 %; NaN when there were none. */
+  /** The latency that a share `q` of the packets do not exceed, within 1 %; NaN when there were none. */
   latencyQuantileNs(slice: number, q: number): number {
     return fineQuantileNs(this.#counts.subarray(slice * FINE_BUCKETS, (slice + 1) * FINE_BUCKETS), q);
   }

@@ -345,10 +345,8 @@ describe('unequal ways', () => {
   const hop = (portRow: number): PathHop => ({
     nodeTag: 1,
     portRow,
-    queueRow: 1,
     ttl: 63,
     isSettled: true,
-    latencyNs: 1000,
     seenMs: Infinity,
     reports: 1,
     isFiltered: false,
@@ -447,10 +445,8 @@ describe('blackholes', () => {
         const at = (portRow: number, ttl: number, seenMs: number): PathHop => ({
           nodeTag: portRow,
           portRow,
-          queueRow: 1,
           ttl,
           isSettled: true,
-          latencyNs: 0,
           seenMs,
           reports: flow.reports,
           isFiltered: false,
