@@ -7,7 +7,7 @@ import { readScenario, scenarioNamed, scenarioNames } from '../p4-int/fabric/sce
 import type { Scenario } from '../p4-int/fabric/scenario.ts';
 import { scorePage } from '../p4-int/fabric/score/page.ts';
 import { runSuite, type SuiteResult } from '../p4-int/fabric/score/suite.ts';
-import { jsonLines, measureTable, scenarioTable, seedRange } from '../p4-int/fabric/score/table.ts';
+import { jsonLines, notAskedLine, measureTable, scenarioTable, seedRange } from '../p4-int/fabric/score/table.ts';
 import { DEGRADATIONS, type Degradation } from '../p4-int/fabric/telemetry/degradation.ts';
 import { VERSION } from './version.ts';
 
@@ -86,7 +86,9 @@ function accuracyPage(result: SuiteResult, options: ScoreOptions, seeds: string,
       '',
       ...scenarioTable(result, degradation),
       '',
-      'Means over the scenarios (of confidence and false incidents: over all events together):',
+      `Not asked for, because the scenario's own telemetry cannot tell it: ${notAskedLine(result, degradation) || 'nothing'}.`,
+      '',
+      'Means over the scenarios that ask for it (of confidence and false incidents: over all events together):',
       '',
       ...measureTable(result, degradation),
     ]),

@@ -254,6 +254,9 @@ export const INJECTED_KINDS = [
   'clock-fault',
 ] as const;
 
+/** Groups of measures that have goals: the part of a measure's name before its dot. */
+export const ASKED = ['queue', 'onset', 'culprit', 'counterfactual', 'victim', 'hop', 'events', 'confidence'] as const;
+
 const truth = z.strictObject({
   /** A queue is congested from the time a packet would wait `high` in it, until it would wait less than `low`. */
   high: time.default(50e6),
@@ -268,6 +271,8 @@ const truth = z.strictObject({
   /** What the fabric may cost a packet, and one of a certain slice. */
   budget: time.default(1e9),
   sliceBudgets: z.record(name, time).default({}),
+  /** Groups of measures that are asked for. Where the scenario's own telemetry cannot tell something, it is not. */
+  asks: z.array(z.enum(ASKED)).default([...ASKED]),
   /** Workload that was made to cause the trouble. */
   cause: workloadName.optional(),
   /** What else is true, because it was injected; `scope` in the words of the catalogue of events. */

@@ -1,5 +1,6 @@
 // What is to be reached, by degradation, and whether a scenario reaches it.
 
+import { ASKED, type Scenario } from '../scenario.ts';
 import type { Degradation } from '../telemetry/degradation.ts';
 import { MEASURES, type MeasureName, type Measures } from './measures.ts';
 
@@ -78,10 +79,16 @@ export const GOALS: Partial<Record<Degradation, Goals>> = {
   },
 };
 
-/** Goals that the measures of one scenario miss. What could not be measured because nothing was said of it is missed; calibration is pooled. */
-export function missedGoals(measures: Measures, degradation: Degradation): string[] {
+/** Whether a scenario asks for a measure: for one of a group that is asked for, and for those that have no goal. */
+export function isAsked({ truth }: Scenario, measure: string): boolean {
+  const group = ASKED.find((one) => measure.startsWith(`${one}.`));
+  return group === undefined || truth.asks.includes(group);
+}
+
+/** Goals that the measures of one scenario miss, of those that it asks for. What could not be measured because nothing was said of it is missed; calibration is pooled. */
+export function missedGoals(measures: Measures, degradation: Degradation, scenario: Scenario): string[] {
   return Object.entries(GOALS[degradation] ?? EVERY_POSTCARD).flatMap(([name, goal]) => {
-    if (name === 'confidence.calibration-error') return [];
+    if (name === 'confidence.calibration-error' || !isAsked(scenario, name)) return [];
     const value = measures[name];
     if (value === null)
       return name === 'counterfactual.error' && measures['counterfactual.top1'] !== null ? [`${name} unknown`] : [];

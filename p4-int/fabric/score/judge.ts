@@ -46,6 +46,8 @@ export class Judge {
   readonly #scenario: Scenario;
   readonly #truth: GroundTruth;
   readonly #truths: Truth[];
+  /** Share of the packets that are reported, each by itself. */
+  #reportedShare = 1;
   /** Times are told as they would be where congestion begins at 50 us. */
   readonly #timeScale: number;
   readonly #closedLoop: ClosedLoop | undefined;
@@ -70,6 +72,7 @@ export class Judge {
   /** `telemetry`: through which the findings came. */
   tally(findings: Findings, telemetry: TelemetrySpec = this.#scenario.telemetry): Tally {
     const tally = newTally();
+    this.#reportedShare = (1 - telemetry.loss) / telemetry.sampling.oneIn;
     tally.simulatedSeconds = this.#scenario.duration / 1e12;
     const queueEvents = findings.events.filter(({ kind }) => QUEUE_KINDS.has(kind));
     this.#judgeQueues(tally, queueEvents);
@@ -222,7 +225,9 @@ export class Judge {
 
   #judgeVictims(tally: Tally, event: QueueEvent, found: FoundEvent): void {
     const nameOf = (owner: number): string => this.#nameOf(owner);
-    const harmed = event.victims.filter(({ harmedPackets }) => harmedPackets >= MIN_HARMED).map(({ owner }) => nameOf(owner));
+    const demanded = event.victims.filter(({ owner, harmedPackets }) => harmedPackets >= MIN_HARMED && this.#isWatched(owner));
+    const harmed = demanded.map(({ owner }) => nameOf(owner));
+    for (const { harmedPackets } of demanded) tally.victimReported.push(1 - (1 - this.#reportedShare) ** harmedPackets);
     const any = new Set(event.victims.map(({ owner }) => nameOf(owner)));
     tally.victimRecall.of += harmed.length;
     tally.victimRecall.hits += harmed.filter((name) => found.victims.includes(name)).length;
@@ -230,6 +235,12 @@ export class Judge {
     tally.victimPrecision.hits += found.victims.filter((name) => any.has(name)).length;
     const order = kendallTau(harmed, found.victims);
     if (order !== undefined) tally.victimOrder.push(order);
+  }
+
+  /** Whoever no switch watches is in no report. */
+  #isWatched(owner: number): boolean {
+    const { workloads, telemetry } = this.#scenario;
+    return !telemetry.unwatched.includes(workloads[owner].name);
   }
 
   #judgeInjected(tally: Tally, all: readonly FoundEvent[], isLossy: boolean): void {

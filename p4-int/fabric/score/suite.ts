@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import type { Scenario } from '../scenario.ts';
 import type { Degradation } from '../telemetry/degradation.ts';
 import type { Evaluation, Picture, Task } from './evaluate.ts';
-import { missedGoals } from './goals.ts';
+import { isAsked, missedGoals } from './goals.ts';
 import { mean, measuresOf, type Measures } from './measures.ts';
 import { pooled, type Tally } from './tally.ts';
 
@@ -29,7 +29,7 @@ export interface ScenarioResult {
 
 export interface SuiteResult {
   results: ScenarioResult[];
-  /** Means over the scenarios, by degradation and contestant; confidence is pooled over all of them. */
+  /** Means over the scenarios that ask for a measure, by degradation and contestant; confidence is pooled over all of them. */
   macro: { degradation: Degradation; measures: Record<string, Measures> }[];
   pictures: Map<string, Picture>;
 }
@@ -61,14 +61,16 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteResult> {
           measuresOf(pooled(tallies.get(keyOf(scenario.name, degradation, contestant)) ?? [])),
         ]),
       );
-      return { scenario, degradation, measures, missed: missedGoals(measures[SCORED], degradation) };
+      return { scenario, degradation, measures, missed: missedGoals(measures[SCORED], degradation, scenario) };
     }),
   );
   const macro = degradations.map((degradation) => ({
     degradation,
     measures: Object.fromEntries(
       contestants.map((contestant) => {
-        const here = results.filter((result) => result.degradation === degradation).map(({ measures }) => measures[contestant]);
+        const here = results
+          .filter((result) => result.degradation === degradation)
+          .map(({ scenario, measures }) => askedOf(scenario, measures[contestant]));
         const all = scenarios.flatMap(({ name }) => tallies.get(keyOf(name, degradation, contestant)) ?? []);
         return [contestant, macroOf(here, pooled(all))];
       }),
@@ -79,6 +81,10 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteResult> {
 
 function keyOf(scenario: string, degradation: string, contestant: string): string {
   return `${scenario}/${degradation}/${contestant}`;
+}
+
+function askedOf(scenario: Scenario, measures: Measures): Measures {
+  return Object.fromEntries(Object.entries(measures).filter(([name]) => isAsked(scenario, name)));
 }
 
 function macroOf(measures: readonly Measures[], all: Tally): Measures {

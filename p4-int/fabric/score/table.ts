@@ -1,5 +1,6 @@
 // Scores as tables for people, and as one JSON object a line for programs.
 
+import { ASKED } from '../scenario.ts';
 import type { Degradation } from '../telemetry/degradation.ts';
 import { GOALS, shortNumber } from './goals.ts';
 import { MEASURES, type MeasureName, type Measures } from './measures.ts';
@@ -66,6 +67,18 @@ export function measureTable({ macro }: SuiteResult, degradation: Degradation): 
     `${about} (${better === 'up' ? 'more' : 'less'} is better)`,
   ]);
   return markdownTable([['measure', SCORED, NAIVE, 'goal', 'what it is'], ...rows]);
+}
+
+/** What some scenarios do not ask for, because their own telemetry cannot tell it; empty when all ask for everything. */
+export function notAskedLine({ results }: SuiteResult, degradation: Degradation): string {
+  const parts = results
+    .filter((result) => result.degradation === degradation)
+    .map(({ scenario }) => [
+      scenario.id ?? scenario.name,
+      ASKED.filter((group) => !scenario.truth.asks.includes(group)).join(', '),
+    ])
+    .filter(([, groups]) => groups !== '');
+  return parts.map(([name, groups]) => `${name}: ${groups}`).join('; ');
 }
 
 function goalOf(degradation: Degradation, name: MeasureName): string {

@@ -31,6 +31,8 @@ export interface Tally {
   /** Confidence of each named culprit, and whether it was right (1) or not. */
   confidence: [number, number][];
   victimRecall: Hits;
+  /** Chance of each victim that one of its harmed packets is reported at all, where packets are lost or left out by chance. */
+  victimReported: number[];
   victimPrecision: Hits;
   victimOrder: number[];
   hopP50Error: number[];
@@ -77,6 +79,7 @@ export function newTally(): Tally {
     closedLoopError: [],
     confidence: [],
     victimRecall: hits(),
+    victimReported: [],
     victimPrecision: hits(),
     victimOrder: [],
     hopP50Error: [],

@@ -78,7 +78,7 @@ describe('the judge', () => {
   it('finds nothing wrong with the truth', () => {
     const measures = measured(oracle());
     expect(truth.queues.events).toHaveLength(5);
-    expect(missedGoals(measures, 'none')).toEqual([]);
+    expect(missedGoals(measures, 'none', scenario)).toEqual([]);
     expect(measures).toMatchObject({
       'queue.precision': 1,
       'queue.recall': 1,
@@ -101,7 +101,9 @@ describe('the judge', () => {
   it('of nothing found, nothing is right and nothing wrong', () => {
     const measures = measured({ events: [], latencies: [], sliceLatencies: [], incidents: [] });
     expect(measures).toMatchObject({ 'queue.precision': null, 'queue.recall': 0, 'queue.f1': 0, 'hop.p50-error': 1 });
-    expect(missedGoals(measures, 'none')).not.toEqual([]);
+    expect(missedGoals(measures, 'none', scenario)).not.toEqual([]);
+    const askedLittle = { ...scenario, truth: { ...scenario.truth, asks: ['hop' as const] } };
+    expect(missedGoals(measures, 'none', askedLittle)).toEqual(['hop.p50-error 1', 'hop.p99-error 1']);
   });
 
   it('an event in two pieces is found once, and counts as two', () => {
