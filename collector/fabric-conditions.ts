@@ -79,6 +79,8 @@ export class FabricConditions {
   /** By node: newest time at which a flow went elsewhere instead of to it, ns. */
   #movedNs = -Infinity;
   readonly #leftNs = new Map<number, number>();
+  /** By row of an interface: newest time at which a flow left it for another, ns. */
+  readonly #leftPortNs = new Map<number, number>();
 
   constructor({ state, names, loss, conditions, slices, sliceOfFlow, openRows }: FabricConditionParts) {
     this.#state = state;
@@ -99,6 +101,7 @@ export class FabricConditions {
         },
         addressText: (words) => addressText(words, 0),
         reportLossOf: (row) => this.#peerReportLoss(row),
+        peerHeardNs: (row) => this.#peerHeardNs(row),
       },
       conditions,
       flows.keys.capacity,
@@ -122,6 +125,7 @@ export class FabricConditions {
           interfaceOf: (row) => names.portPlace(row).interface!,
           leftBehind: (row, atNs) => {
             this.#movedNs = atNs;
+            this.#leftPortNs.set(row, atNs);
             const peer = ports.peer(row);
             if (peer !== undefined) this.#leftNs.set(peer.nodeTag, atNs);
           },
@@ -264,6 +268,11 @@ export class FabricConditions {
     return peer === undefined ? 0 : (this.#loss.ratioOf(this.#names.nodePlace(peer.nodeTag).nodeId!) ?? 0);
   }
 
+  #peerHeardNs(row: number): number {
+    const peer = this.#state.ports.peer(row);
+    return peer === undefined ? -Infinity : this.#state.nodes.lastReportNs(rowOfTag(peer.nodeTag));
+  }
+
   #linkCounts(): LinkCounts[] {
     const { ports } = this.#state;
     const lost = new Map<number, number>();
@@ -280,6 +289,7 @@ export class FabricConditions {
       resent: ports.resent(row),
       peerReportLoss: this.#peerReportLoss(row),
       peerReportsLost: lost.get(rowOfTag(peerTag)) ?? 0,
+      leftNs: this.#leftPortNs.get(row) ?? -Infinity,
     }));
   }
 

@@ -17,6 +17,8 @@ const LOST_FILTERED_MS = 2400;
 /** Reports that should have come from behind: none of 14 is one chance in a million, if each is lost or left out by itself. */
 const ENOUGH_EVIDENCE = 14;
 const MIN_FLOWS = 2;
+/** Nodes that have traffic are heard of more often than this, or (see above) not at all; what they would tell then is no evidence. */
+const DEAF_MS = 500;
 /** So recently somebody else must have got through. */
 const OTHERS_MS = 1500;
 const FORGET_MS = 10_000;
@@ -33,6 +35,8 @@ export interface BlackholeSources {
   destinationOf(row: number, generation: number): Uint32Array | undefined;
   addressText(words: Uint32Array): string;
   reportLossOf(portRow: number): number;
+  /** Collector time when the neighbour behind the interface was last heard of, ns. */
+  peerHeardNs(portRow: number): number;
 }
 
 interface Target {
@@ -53,6 +57,8 @@ interface Link {
   open: Group[];
   /** When something was suspected last. */
   suspectMs: number;
+  /** When the neighbour was last found silent. */
+  deafMs: number;
 }
 
 export class BlackholeDetector {
@@ -106,18 +112,40 @@ export class BlackholeDetector {
       this.#reportsThen[row] = behindMs === 0 ? 0 : hop.reports;
       this.#counted[row] = 0;
     }
-    const quietMs = hop.seenMs - (behindMs === 0 ? sinceMs : behindMs);
-    if (quietMs < (hop.isFiltered ? LOST_FILTERED_MS : LOST_MS)) return;
+    if (this.#isDeaf(hop, nowMs)) {
+      this.#reportsThen[row] = hop.reports;
+      this.#counted[row] = 0;
+      return;
+    }
+    const lostFromMs = Math.max(behindMs === 0 ? sinceMs : behindMs, this.#links.get(hop.portRow)?.deafMs ?? 0);
+    if (hop.seenMs - lostFromMs < (hop.isFiltered ? LOST_FILTERED_MS : LOST_MS)) return;
     const reports = hop.reports - this.#reportsThen[row];
-    this.#lost(flow, hop, reports - this.#counted[row], behindMs === 0 ? sinceMs : behindMs, nowMs);
+    this.#lost(flow, hop, reports - this.#counted[row], lostFromMs, nowMs);
     this.#counted[row] = reports;
+  }
+
+  /** Whether nothing is heard of the neighbour; what was taken for evidence meanwhile is none. */
+  #isDeaf({ portRow, isFiltered }: PathHop, nowMs: number): boolean {
+    if (nowMs - this.#sources.peerHeardNs(portRow) / 1e6 < (isFiltered ? LOST_FILTERED_MS : DEAF_MS)) return false;
+    const link = this.#linkOf(portRow);
+    link.deafMs = nowMs;
+    for (const target of link.targets.values()) {
+      target.evidence = 0;
+      target.flows.clear();
+    }
+    return true;
+  }
+
+  #linkOf(portRow: number): Link {
+    const link = this.#links.get(portRow) ?? { targets: new Map<string, Target>(), open: [], suspectMs: -Infinity, deafMs: 0 };
+    this.#links.set(portRow, link);
+    return link;
   }
 
   #targetOf({ row, generation }: FlowVisit, portRow: number): Target | undefined {
     const words = this.#sources.destinationOf(row, generation);
     if (words === undefined) return undefined;
-    const link = this.#links.get(portRow) ?? { targets: new Map<string, Target>(), open: [], suspectMs: -Infinity };
-    this.#links.set(portRow, link);
+    const link = this.#linkOf(portRow);
     const key = words.join('.');
     const known = link.targets.get(key);
     if (known !== undefined || this.#targets >= MAX_TARGETS) return known;

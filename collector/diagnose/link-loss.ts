@@ -26,6 +26,8 @@ export interface LinkCounts {
   peerReportLoss: number;
   /** Reports of the neighbour that did not arrive, so far. */
   peerReportsLost: number;
+  /** Collector time when a flow last left this interface for another, ns. */
+  leftNs: number;
 }
 
 export interface LinkSources {
@@ -44,11 +46,17 @@ const MIN_EXCESS = 8;
 /** Less than this is within what histories get wrong by themselves. */
 const MIN_RATIO = 5e-4;
 const MIN_FOLLOWED = 20;
+/** With more of the neighbour's reports lost than this, segments that seem to have been sent again from here were sent again from elsewhere. */
+const MOST_UNHEARD = 1 / 3;
 /** A link without any packet for so long, on which there were some, and whose last packets were not seen behind it. */
 const DOWN_NS = 200e6;
 const MIN_UNSEEN_NATS = 7;
 /** Packets that should have come by then, had the link gone on: none of 14 is one chance in a million. */
 const ABSENT_PACKETS = 14;
+/** Losses shortly before flows leave the interface are those of a link that went down. */
+const LEAVING_NS = 500e6;
+/** Nobody takes a link for lossy that loses more than this: so many in a row that it cannot be chance were lost by a link that was down, or are not told of. */
+const MOST_LOSS = 0.3;
 /** How quickly the rate of packets is believed to change, ns. */
 const RATE_NS = 1e9;
 const AVOIDED_NS = 0.5e9;
@@ -76,6 +84,8 @@ interface Known extends Counts {
   lastFollowedNs: number;
   firstUnseenNs: number;
   unseenSinceFollowed: number;
+  /** Of these, what is counted once it is known that the link was up. */
+  pending: number;
   isDown: boolean;
   transitionsNs: number[];
   /** Packets followed per ns, as it used to be. */
@@ -111,6 +121,7 @@ export class LinkLossDetector {
         this.#known.set(link.row, {
           ...begun,
           unseenSinceFollowed: 0,
+          pending: 0,
           isDown: false,
           transitionsNs: [],
           perNs: 0,
@@ -140,10 +151,24 @@ export class LinkLossDetector {
     }
     const bin = known.bins.at(-1)!;
     bin.followed += more.followed;
-    bin.unseen += more.unseen;
-    bin.resent += more.resent;
     bin.unheard += more.unheard;
-    if (more.unseen + more.resent === 0) return;
+    if (nowNs - link.leftNs < LEAVING_NS) {
+      known.pending = 0;
+      return;
+    }
+    if (more.followed === 0) known.pending += more.unseen;
+    else {
+      const isOutage = nats(Math.max(MOST_LOSS, link.peerReportLoss), known.pending) >= MIN_UNSEEN_NATS;
+      this.#add(bin, more.unseen + (isOutage ? 0 : known.pending), 0, nowNs);
+      known.pending = 0;
+    }
+    this.#add(bin, 0, more.resent, nowNs);
+  }
+
+  #add(bin: Bin, unseen: number, resent: number, nowNs: number): void {
+    if (unseen + resent === 0) return;
+    bin.unseen += unseen;
+    bin.resent += resent;
     bin.lastLostNs = nowNs;
     if (bin.firstLostNs === 0) bin.firstLostNs = nowNs;
   }
@@ -159,7 +184,7 @@ export class LinkLossDetector {
     const noise = Math.sqrt(all * p * (1 - p) * OVERDISPERSION);
     // Histories that end here are not evidence enough by themselves where reports are lost; segments that were sent again are.
     const isBeyondDoubt = excess >= SIGMAS * noise + MIN_EXCESS && sum('unseen') > sum('unheard') + MIN_EXCESS;
-    const isProven = isBeyondDoubt || (sum('resent') >= MIN_EXCESS && sum('resent') > 3 * p * sum('resent'));
+    const isProven = isBeyondDoubt || (sum('resent') >= MIN_EXCESS && p < MOST_UNHEARD);
     const isSpread = known.bins.filter(({ unseen, resent }) => unseen + resent > 0).length >= 2;
     const ratio = Math.max(excess, sum('resent')) / all;
     if (!isProven || !isSpread || ratio < MIN_RATIO || this.#sources.isBlackhole(link.row)) return;
@@ -195,7 +220,7 @@ export class LinkLossDetector {
     const quietNs = nowNs - known.lastFollowedNs;
     const isQuiet = quietNs >= DOWN_NS && quietNs * known.perNs >= ABSENT_PACKETS;
     // What the neighbour saw may not have been heard.
-    const unheard = -Math.log(Math.max(0.02, Math.min(0.95, link.peerReportLoss))) * known.unseenSinceFollowed;
+    const unheard = nats(Math.max(0.02, link.peerReportLoss), known.unseenSinceFollowed);
     // Traffic may just have ended: where a link goes down, flows take other ways.
     const isAvoided = this.#sources.lastMoveNs() > known.lastFollowedNs - AVOIDED_NS;
     if (known.isDown || !isQuiet || unheard < MIN_UNSEEN_NATS || !isAvoided) return;
@@ -222,4 +247,9 @@ export class LinkLossDetector {
       nowNs,
     );
   }
+}
+
+/** How unlikely it is that so many packets in a row were lost, each with that chance: minus the logarithm. */
+function nats(chance: number, packets: number): number {
+  return -Math.log(Math.min(0.95, chance)) * packets;
 }

@@ -145,6 +145,7 @@ describe('links', () => {
     resent: 0,
     peerReportLoss: 0,
     peerReportsLost: 0,
+    leftNs: -Infinity,
   };
   let movedNs = -Infinity;
   const run = (seconds: number, step: (ms: number) => void): void => {
@@ -159,7 +160,7 @@ describe('links', () => {
   };
   beforeEach(() => {
     movedNs = -Infinity;
-    Object.assign(link, { followed: 0, unseen: 0, resent: 0, peerReportLoss: 0, peerReportsLost: 0 });
+    Object.assign(link, { followed: 0, unseen: 0, resent: 0, peerReportLoss: 0, peerReportsLost: 0, leftNs: -Infinity });
   });
 
   it('that lose one packet in two hundred without a word are told; those that lose none are not', () => {
@@ -180,6 +181,20 @@ describe('links', () => {
         link.unseen += 6;
         link.peerReportsLost += 10;
       }
+    });
+    expect(told).toEqual([]);
+  });
+
+  it('lose nothing silently where the neighbour is not heard, or where flows leave them at once', () => {
+    run(8, (ms) => {
+      if (ms % 2000 < 500) link.unseen += 20;
+      else link.followed += 20;
+    });
+    run(8, (ms) => {
+      link.followed += 20;
+      if (ms % 1000 !== 0) return;
+      link.unseen += 10;
+      link.leftNs = (ms + 900) * 1e6;
     });
     expect(told).toEqual([]);
   });
@@ -426,7 +441,9 @@ describe('blackholes', () => {
     reports: number;
     behindMs: number;
   }
-  const run = (flows: Flow[], seconds: number): void => {
+  /** `isHeard`: whether the neighbour reports anything. */
+  const run = (flows: Flow[], seconds: number, isHeard: (ms: number) => boolean = () => true): void => {
+    let heardNs = 0;
     const detector = new BlackholeDetector(
       {
         hasPeer: (row) => row === 1,
@@ -434,11 +451,13 @@ describe('blackholes', () => {
         destinationOf: (row) => flows[row].destination,
         addressText: (words) => [24, 16, 8, 0].map((shift) => (words[3] >>> shift) & 255).join('.'),
         reportLossOf: () => 0,
+        peerHeardNs: () => heardNs,
       },
       conditions,
       100,
     );
     for (let ms = 1000; ms < 1000 + seconds * 1000; ms += 20) {
+      if (isHeard(ms - 1000)) heardNs = ms * 1e6;
       flows.forEach((flow, row) => {
         flow.reports++;
         if (!flow.isSwallowed(ms - 1000)) flow.behindMs = ms;
@@ -476,11 +495,18 @@ describe('blackholes', () => {
     run([flow(address(10), () => true), flow(address(10)), flow(address(12, 2))], 5);
     expect(told).toEqual([]);
   });
+
+  it('are not where the neighbour was silent, though some flows are heard of again before others', () => {
+    const isSilent = (ms: number): boolean => ms >= 1000 && ms < 4000;
+    const late = (ms: number): boolean => ms >= 1000 && ms < 4250;
+    run([flow(address(10), late), flow(address(11), late), flow(address(10, 2), isSilent)], 6, (ms) => !isSilent(ms));
+    expect(told).toEqual([]);
+  });
 });
 
 it('the sweep visits every flow that is alive, a bounded part at a time', () => {
   const seen = new Map<number, number>();
-  const hop = { nodeTag: 1, portRow: 1, queueRow: 1, ttl: 1, isSettled: true, latencyNs: 1, reports: 1, isFiltered: false };
+  const hop = { nodeTag: 1, portRow: 1, ttl: 1, isSettled: true, reports: 1, isFiltered: false };
   const sweep = new FlowSweep(
     {
       rows: () => 5001,
