@@ -1,6 +1,7 @@
 // The calm side of the house as one part: shared tables in, incidents out. Wires event, culprit, victim and incident together.
 // It is driven by `poll`: by a timer in the collector, by each datagram in a replay, by hand in tests.
 
+import { addressText } from './address.ts';
 import type { Config } from './config.ts';
 import { CongestionDiagnosis } from './diagnose/congestion.ts';
 import { IncidentBook, type IncidentWatcher } from './diagnose/incident.ts';
@@ -8,7 +9,7 @@ import { ConditionBook } from './diagnose/condition.ts';
 import { ReportLoss } from './diagnose/report-loss.ts';
 import type { CongestionEvent, FabricEvent, Incident, Owner, Plan } from './event.ts';
 import { FabricConditions } from './fabric-conditions.ts';
-import { FlowWord } from './flow-key.ts';
+import { destinationPortOf, FlowWord, protocolOf } from './flow-key.ts';
 import { rowOfTag } from './hop.ts';
 import { Names } from './names.ts';
 import type { SharedState } from './shared-state.ts';
@@ -99,12 +100,21 @@ export class Diagnosis {
           return state.nodes.deviceTimeNs(nodeRow, nodeNs) ?? wallNs();
         },
         flowAt: (row, generation) => state.flows.flowAt(row, generation),
+        paceOf: (row, generation) => this.#fabric.paceOf(row, generation),
+        endsOf: ({ words }) => ({
+          source: addressText(words, FlowWord.source),
+          destination: addressText(words, FlowWord.destination),
+          sourcePort: words[FlowWord.ports] >>> 16,
+          destinationPort: destinationPortOf(words, 0),
+          protocol: protocolOf(words, 0),
+        }),
         ownerAt: (words, offset, atNs) => parts.ownerAt(words, offset, timeline.unixMs(atNs)),
         reportLossOf: (nodeId) => this.loss.ratioOf(nodeId),
         iso,
       },
       {
         budgetNs: config.congestion.fabricBudget,
+        sliceBudgetsNs: new Map(config.slices.map(({ name, fabricBudget }) => [name, fabricBudget])),
         silentAfterNs: config.congestion.silentAfter,
         timeoutAfterNs: config.congestion.timeoutAfter,
       },

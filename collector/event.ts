@@ -45,12 +45,30 @@ export interface Culprit {
   /** Share of the octets that entered during the build-up, 0 to 1. */
   buildUpShare: number;
   buildUpBytes: number;
+  /** Share of the octets that stood in the queue, weighted with how long they stood there, over the whole event: who held it. */
+  occupancyShare: number;
+  /** Part of its octets beyond what its flows used to send, 0 to 1: who changed. 1 for a sender that was not there before. */
+  excessShare: number;
   flows: number;
   /**
    * How much smaller the queue would have been without it, 0 to 1, had all others sent as they did: an upper bound for senders that adapt. Null: the rate
    * of the port is not configured.
    */
   counterfactual: number | null;
+}
+
+/** A flow's part in the build-up of a queue. */
+export interface FlowShare {
+  source: string;
+  destination: string;
+  sourcePort: number;
+  destinationPort: number;
+  /** IP protocol number. */
+  protocol: number;
+  /** Owner of the source, namespace/workload. */
+  sender: string;
+  buildUpShare: number;
+  buildUpBytes: number;
 }
 
 /** A workload whose packets waited. */
@@ -69,7 +87,7 @@ export interface Victim {
   excessWaitMaxNs: number;
   /** Sum of excess waits; the unit that blame and suffering are added up in. */
   excessWaitSumNs: number;
-  /** Worst wait (p99) as a fraction of the fabric's latency budget. */
+  /** Worst wait (p99) as a fraction of what the fabric may cost its packets: the budget of its slice, or else the fabric's. */
   budgetUse: number;
 }
 
@@ -125,6 +143,8 @@ export interface CongestionEvent {
   /** Lower bound: drop reports are rate-limited by switches. */
   dropReports: number;
   culprits: Culprit[];
+  /** Largest flows of the build-up, the largest first; bounded. */
+  flows: FlowShare[];
   pattern: Pattern;
   /** Senders that answered one receiver at once, where that is what happened. */
   fanIn: number | null;

@@ -182,6 +182,11 @@ export class FabricConditions {
     this.#conditions.advance(nowNs);
   }
 
+  /** Octets per ns that a flow used to send; 0 when it was not there before. */
+  paceOf(row: number, generation: number): number {
+    return this.#sweep.paceOf(row, generation);
+  }
+
   /** True when nothing would come of time going by: no condition is open, and no node has spoken lately. */
   isIdle(nowNs: number): boolean {
     if (this.#conditions.open > 0) return false;

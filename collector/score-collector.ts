@@ -1,7 +1,13 @@
 // The collector as the score sees it: datagrams of a simulated fabric in, findings out. It is told what an operator would tell it, and what Kubernetes
 // would: which pod has which address from when to when.
 
-import type { Contestant, Findings, FoundEvent, FoundLatency } from '../p4-int/fabric/score/contestant.ts';
+import {
+  flowName,
+  type Contestant,
+  type Findings,
+  type FoundEvent,
+  type FoundLatency,
+} from '../p4-int/fabric/score/contestant.ts';
 import { INJECTED_KINDS, type Scenario, type TelemetrySpec } from '../p4-int/fabric/scenario.ts';
 import type { Datagram } from '../p4-int/fabric/telemetry/datagram.ts';
 import { PS_PER_NS } from '../p4-int/fabric/units.ts';
@@ -132,6 +138,10 @@ export class ScoreCollector implements Contestant {
         workload: nameOf(culprit),
         bytes: culprit.buildUpBytes,
         counterfactual: culprit.counterfactual ?? undefined,
+      })),
+      flows: event.flows.map((flow) => ({
+        flow: flowName({ ...flow, sourceAddress: flow.source, destinationAddress: flow.destination }),
+        bytes: flow.buildUpBytes,
       })),
       victims: (event.selfInflicted === null ? event.victims : [...event.victims, event.selfInflicted])
         .toSorted((a, b) => b.excessWaitSumNs - a.excessWaitSumNs)

@@ -10,7 +10,7 @@ import { ownerKeyOf, type CongestionEvent, type Culprit, type Owner, type Patter
 import type { ArrivalLog } from '../memory/arrivals.ts';
 import { confidenceOf } from './confidence.ts';
 import { counterfactualShares, piecesOf, type Pieces } from './counterfactual.ts';
-import { blame, octetsOf, type Blame, type BuildUp } from './culprit.ts';
+import { blame, occupancyOf, octetsOf, type Blame, type BuildUp } from './culprit.ts';
 import { incastOf, type Incast } from './incast.ts';
 import { ownerKeys } from './order.ts';
 import { unseenOf, type Unseen } from './unseen.ts';
@@ -31,12 +31,15 @@ export interface AttributionSources {
   sharesPort: boolean;
   /** Whether the reports tell of changes of latency only. */
   isFiltered: boolean;
-  budgetNs: number;
+  /** What the fabric may cost a packet of this owner, ns. */
+  budgetNsOf: (owner: Owner) => number;
   /** Of the queue's events before this one. */
   portAccount: Account;
   /** How an arrival delays the queue of the event: 0 not at all, 1 in its turn, 2 before it. */
   rankOf: (queueRow: number) => number;
   senderOf: (arrival: number) => Owner;
+  /** Octets per ns that the arrival's flow used to send; 0 when it was not there before. */
+  paceOf: (arrival: number) => number;
   receiverOf: (arrival: number) => Owner;
   /** Address of the sender and of the receiver, as text that tells them apart. */
   endsOf: (arrival: number) => readonly [string, string] | undefined;
@@ -45,6 +48,10 @@ export interface AttributionSources {
 /** Verdict over an event; what is not found is left as it was. */
 export interface Attribution {
   culprits: Culprit[];
+  /** An arrival of each of the largest flows, and the octets of the flow. */
+  flows: Blame['flows'];
+  /** Octets of all of them. */
+  totalBytes: number;
   victims: CongestionEvent['victims'];
   selfInflicted: CongestionEvent['selfInflicted'];
   confidence: number;
@@ -80,7 +87,8 @@ export function attribute(
   lossRatio: number | null,
   sources: AttributionSources,
 ): Attribution {
-  const { portBytesPerNs: rate, senderOf } = sources;
+  const { portBytesPerNs: rate, senderOf, paceOf } = sources;
+  const senders = { ownerOf: senderOf, paceOf };
   const loss = lossRatio ?? 0;
   const row = edge[Edge.queueRow];
   const rank = Uint8Array.from(log.queueRow, (queue) => (queue === row ? 1 : sources.rankOf(queue)));
@@ -95,7 +103,7 @@ export function attribute(
   const counts = (arrival: number): boolean => rank[arrival] > 0;
 
   const octets = octetsOf(log, loss, window);
-  const verdict = blame(log, octets, window, senderOf, counts);
+  const verdict = blame(log, octets, window, senders, counts);
   const wholeOctets = octetsOf(log, loss, whole);
   const served = servedDuringPeak(edge, log, rank, wholeOctets, rate);
   const isStarved =
@@ -121,7 +129,7 @@ export function attribute(
   // What is served before a starved queue waits too little to be reported past the filter: there, too, it is what is left over.
   const isKeptBack = isStarved && sources.isFiltered && coverage !== null && coverage < 1 - UNSEEN_SHARE;
   const isResidual = isKeptBack || (isMissing && sources.isFiltered && giveToFiltered(log, octets, window, unseen.bytes, counts));
-  const shares = isResidual ? blame(log, octets, window, senderOf, counts) : verdict;
+  const shares = isResidual ? blame(log, octets, window, senders, counts) : verdict;
   const unwatched = isMissing && !isResidual ? unseen : undefined;
   const culprits = unwatched === undefined ? shares.culprits : withUnwatched(shares, unwatched.bytes);
 
@@ -130,8 +138,12 @@ export function attribute(
     giveToFiltered(log, wholeOctets, whole, unseenOf(log, wholeOctets, whole, own)?.bytes ?? 0, counts);
   const drain = isWhole ? rate : Math.min(rate, drainOf(log, whole, loss));
   const pieces = piecesOf(log, wholeOctets, { ...whole, portBytesPerNs: drain }, rank, own);
-  const named = withCounterfactuals(culprits, pieces, drain, wholeUnseen, senderOf);
-  const harmed = victimsOf(log, whole, loss, sources.budgetNs, named, senderOf, sources.receiverOf, own);
+  const occupancy = occupancyOf(log, wholeOctets, whole, senderOf, own);
+  const named = withCounterfactuals(culprits, pieces, drain, wholeUnseen, senderOf).map((culprit) => ({
+    ...culprit,
+    occupancyShare: occupancy.get(ownerKeyOf(culprit)) ?? 0,
+  }));
+  const harmed = victimsOf(log, whole, loss, sources.budgetNsOf, named, senderOf, sources.receiverOf, own);
   const incast = incastOf(log, octets, window, counts, sources.endsOf);
   const confidence = confidenceOf({
     shares: named.map(({ buildUpShare }) => buildUpShare),
@@ -144,6 +156,8 @@ export function attribute(
   });
   return {
     culprits: named,
+    flows: shares.flows,
+    totalBytes: shares.totalBytes + (unwatched?.bytes ?? 0),
     victims: harmed.victims,
     selfInflicted: harmed.selfInflicted,
     confidence: isResidual ? Math.min(confidence, RESIDUAL_CONFIDENCE) : confidence,
@@ -262,6 +276,8 @@ function withUnwatched(shares: Blame, bytes: number): Culprit[] {
     workload,
     buildUpShare: bytes / total,
     buildUpBytes: Math.round(bytes),
+    occupancyShare: 0,
+    excessShare: 1,
     flows: 0,
     counterfactual: null,
   };

@@ -7,7 +7,7 @@
 
 import { createHash } from 'node:crypto';
 import { Edge, EDGE_WIDTH, EdgeKind } from '../edge.ts';
-import { queueKeyOf, type CongestionEvent, type EventEnd, type Owner, type QueueScope } from '../event.ts';
+import { queueKeyOf, type CongestionEvent, type EventEnd, type FlowShare, type Owner, type QueueScope } from '../event.ts';
 import { FlowWord, tunnelKindOf, TunnelKind } from '../flow-key.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
 import type { FlowKey } from '../observe/flow.ts';
@@ -40,6 +40,10 @@ export interface CongestionSources {
   /** Time on the device's own clock, ns: the same wherever its reports are heard. */
   deviceTimeNs(queueRow: number, nodeNs: number): bigint;
   flowAt(row: number, generation: number): FlowKey | undefined;
+  /** Octets per ns that a flow used to send; 0 when it was not there before. */
+  paceOf(row: number, generation: number): number;
+  /** The flow for people. */
+  endsOf(flow: FlowKey): Pick<FlowShare, 'source' | 'destination' | 'sourcePort' | 'destinationPort' | 'protocol'>;
   /** Owner of the address at `words[offset]` at collector time `atNs`. */
   ownerAt(words: Uint32Array, offset: number, atNs: number): Owner;
   reportLossOf(nodeId: number): number | null;
@@ -47,8 +51,9 @@ export interface CongestionSources {
 }
 
 export interface CongestionOptions {
-  /** What the fabric may cost a packet, ns. */
+  /** What the fabric may cost a packet, ns; and one of a certain slice, by its name. */
   budgetNs: number;
+  sliceBudgetsNs: ReadonlyMap<string, number>;
   /** Without a report for this long an open event is `silent`. */
   silentAfterNs: number;
   /** Silent for this long, an event is closed as `timeout`. */
@@ -197,6 +202,7 @@ export class CongestionDiagnosis {
       // The evidence could not be read this time: what was found before stands.
       if (open.event.kind === 'starvation') event.kind = 'starvation';
       event.culprits = open.event.culprits;
+      event.flows = open.event.flows;
       event.pattern = open.event.pattern;
       event.fanIn = open.event.fanIn;
       event.victims = open.event.victims;
@@ -250,6 +256,7 @@ export class CongestionDiagnosis {
       peakDepthBytes: depth > 0 ? Math.round(depth) : null,
       dropReports: edge[Edge.dropReports],
       culprits: [],
+      flows: [],
       pattern: 'unknown',
       fanIn: null,
       victims: [],
@@ -298,16 +305,28 @@ export class CongestionDiagnosis {
       portBytesPerNs: this.#sources.portBytesPerNs(row),
       sharesPort: this.#sources.sharesPort(row),
       isFiltered: this.#sources.isFiltered(row),
-      budgetNs: this.#options.budgetNs,
+      budgetNsOf: ({ slice }) =>
+        (slice === undefined ? undefined : this.#options.sliceBudgetsNs.get(slice)) ?? this.#options.budgetNs,
       portAccount: this.#accounts.get(row) ?? NO_ACCOUNT,
       rankOf: (other) => this.#sources.rankOf(row, other),
       senderOf: (arrival) => ownersOf(arrival)[0],
+      paceOf: (arrival) => this.#sources.paceOf(log.flowRow[arrival], log.flowGeneration[arrival]),
       receiverOf: (arrival) => ownersOf(arrival)[1],
       endsOf,
     });
     if (verdict.account !== undefined && edge[Edge.kind] === EdgeKind.closed) this.#keepAccount(row, verdict.account);
     if (verdict.isStarved) event.kind = 'starvation';
     event.culprits = verdict.culprits;
+    event.flows = verdict.flows.flatMap(({ arrival, bytes }) => {
+      const flow = this.#sources.flowAt(log.flowRow[arrival], log.flowGeneration[arrival]);
+      const { namespace, workload } = ownersOf(arrival)[0];
+      const shares = {
+        sender: `${namespace}/${workload}`,
+        buildUpShare: bytes / verdict.totalBytes,
+        buildUpBytes: Math.round(bytes),
+      };
+      return flow === undefined ? [] : [{ ...this.#sources.endsOf(flow), ...shares }];
+    });
     event.pattern = verdict.pattern;
     event.victims = verdict.victims;
     event.selfInflicted = verdict.selfInflicted;

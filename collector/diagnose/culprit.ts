@@ -16,11 +16,14 @@ const MAX_GAP_NS = 5e6;
 const MOST_TIMES_RATE = 8;
 const HALF_SEQUENCE = 0x8000_0000;
 const MAX_CULPRITS = 8;
+const MAX_FLOWS = 10;
 const MAX_PODS = 16;
 
 /** The culprits of one build-up, largest first, and what the shares rest on. */
 export interface Blame {
   culprits: Culprit[];
+  /** An arrival of each of the largest flows, and the octets of the flow, largest first. */
+  flows: { arrival: number; bytes: number }[];
   /** Estimated octets of all senders, and those of the packets that were really reported. */
   totalBytes: number;
   reportedBytes: number;
@@ -73,57 +76,105 @@ export function octetsOf(log: ArrivalLog, lossRatio: number, window: BuildUp): F
   return octets;
 }
 
-/** Shares of the build-up by owner of the sender. `octets` as from octetsOf; `ownerOf` maps an arrival to its sending owner, `counts` says which matter. */
+/** What is known of senders, by arrival of a log. */
+export interface Senders {
+  ownerOf: (arrival: number) => Owner;
+  /** Octets per ns that the arrival's flow used to send; 0 when it was not there before. */
+  paceOf: (arrival: number) => number;
+}
+
+interface Group {
+  owner: Owner;
+  bytes: number;
+  usualBytes: number;
+  flows: Set<number>;
+  pods: Set<string>;
+}
+
+/** Shares of the build-up by owner of the sender. `octets` as from octetsOf; `counts` says which arrivals matter. Occupancy is left to occupancyOf. */
 export function blame(
   log: ArrivalLog,
   octets: Float64Array,
   window: BuildUp,
-  ownerOf: (arrival: number) => Owner,
+  { ownerOf, paceOf }: Senders,
   counts: (arrival: number) => boolean = () => true,
 ): Blame {
   const keyOf = ownerKeys();
-  const groups = new Map<string, { owner: Owner; bytes: number; flows: Set<number>; pods: Set<string> }>();
+  const groups = new Map<string, Group>();
+  const flows = new Map<number, { arrival: number; bytes: number }>();
   const sums = { total: 0, squares: 0, identified: 0, reported: 0, reports: 0 };
+  const spanNs = window.toNodeNs - window.fromNodeNs;
   for (let i = 0; i < log.length; i++) {
     if (log.enqueueNodeNs[i] < window.fromNodeNs || log.enqueueNodeNs[i] > window.toNodeNs) continue;
     if (!counts(i)) continue;
     const owner = ownerOf(i);
     const key = keyOf(owner);
-    const group = groups.get(key) ?? {
-      owner,
-      bytes: 0,
-      flows: new Set<number>(),
-      pods: new Set<string>(),
-    };
+    const group = groups.get(key) ?? { owner, bytes: 0, usualBytes: 0, flows: new Set<number>(), pods: new Set<string>() };
     groups.set(key, group);
     group.bytes += octets[i];
     if (owner.pod !== undefined && group.pods.size < MAX_PODS) group.pods.add(owner.pod);
-    group.flows.add(flowKeyOf(log, i));
+    const flow = flowKeyOf(log, i);
+    if (!group.flows.has(flow)) group.usualBytes += paceOf(i) * spanNs;
+    group.flows.add(flow);
+    const known = flows.get(flow);
+    if (known === undefined) flows.set(flow, { arrival: i, bytes: octets[i] });
+    else known.bytes += octets[i];
     sums.total += octets[i];
     sums.squares += octets[i] * octets[i];
     sums.reported += log.lengthBytes[i];
     sums.reports++;
     if (owner.kind !== 'unknown' && owner.confidence >= 0.8) sums.identified += octets[i];
   }
-  const culprits = [...groups.values()]
-    .sort((a, b) => b.bytes - a.bytes)
-    .slice(0, MAX_CULPRITS)
-    .map(({ owner, bytes, flows, pods }) => ({
-      namespace: owner.namespace,
-      workload: owner.workload,
-      kind: owner.kind,
-      ...(pods.size === 0 ? {} : { pods: [...pods] }),
-      buildUpShare: sums.total === 0 ? 0 : bytes / sums.total,
-      buildUpBytes: Math.round(bytes),
-      flows: flows.size,
-      counterfactual: null,
-    }));
   return {
-    culprits,
+    culprits: [...groups.values()]
+      .sort((a, b) => b.bytes - a.bytes)
+      .slice(0, MAX_CULPRITS)
+      .map((group) => culpritOf(group, sums.total)),
+    flows: [...flows.values()].sort((a, b) => b.bytes - a.bytes).slice(0, MAX_FLOWS),
     totalBytes: sums.total,
     reportedBytes: sums.reported,
     reports: sums.reports,
     effectiveReports: sums.squares === 0 ? 0 : (sums.total * sums.total) / sums.squares,
     identifiedShare: sums.total === 0 ? 0 : sums.identified / sums.total,
   };
+}
+
+function culpritOf({ owner, bytes, usualBytes, flows, pods }: Group, totalBytes: number): Culprit {
+  return {
+    namespace: owner.namespace,
+    workload: owner.workload,
+    kind: owner.kind,
+    ...(pods.size === 0 ? {} : { pods: [...pods] }),
+    buildUpShare: totalBytes === 0 ? 0 : bytes / totalBytes,
+    buildUpBytes: Math.round(bytes),
+    occupancyShare: 0,
+    excessShare: bytes === 0 ? 0 : Math.max(0, 1 - usualBytes / bytes),
+    flows: flows.size,
+    counterfactual: null,
+  };
+}
+
+/**
+ * Shares of a queue by owner: over a busy period the area under its depth is the sum of size times residence of its packets, so that it splits by who sent
+ * them. `octets` are those of the whole event, `isOwn` tells the packets of the queue.
+ */
+export function occupancyOf(
+  log: ArrivalLog,
+  octets: Float64Array,
+  window: BuildUp,
+  ownerOf: (arrival: number) => Owner,
+  isOwn: (arrival: number) => boolean,
+): Map<string, number> {
+  const keyOf = ownerKeys();
+  const areas = new Map<string, number>();
+  let all = 0;
+  for (let i = 0; i < log.length; i++) {
+    if (log.enqueueNodeNs[i] < window.fromNodeNs || log.enqueueNodeNs[i] > window.toNodeNs || !isOwn(i)) continue;
+    const area = octets[i] * log.waitNs[i];
+    const key = keyOf(ownerOf(i));
+    areas.set(key, (areas.get(key) ?? 0) + area);
+    all += area;
+  }
+  for (const [key, area] of areas) areas.set(key, all === 0 ? 0 : area / all);
+  return areas;
 }

@@ -28,6 +28,8 @@ export interface FlowSources {
 
 /** At most so many rows are looked at in one poll. */
 const ROWS_PER_POLL = 2048;
+/** How quickly the pace of a flow is believed to change, and the shortest time that it is measured over. */
+const [PACE_MS, MIN_PACE_MS] = [1000, 50];
 /** A flow that was not heard of for longer is not alive. */
 const ALIVE_MS = 2500;
 
@@ -36,6 +38,10 @@ export class FlowSweep {
   readonly #visit: (flow: FlowVisit, nowNs: number) => void;
   readonly #generation: Uint32Array;
   readonly #sinceMs: Float64Array;
+  /** By row: octets by the visit before, when that was, and octets per ns as they used to be. */
+  readonly #bytes: Float64Array;
+  readonly #visitedMs: Float64Array;
+  readonly #bytesPerNs: Float64Array;
   #next = 1;
 
   constructor(sources: FlowSources, visit: (flow: FlowVisit, nowNs: number) => void) {
@@ -43,6 +49,9 @@ export class FlowSweep {
     this.#visit = visit;
     this.#generation = new Uint32Array(sources.capacity);
     this.#sinceMs = new Float64Array(sources.capacity);
+    this.#bytes = new Float64Array(sources.capacity);
+    this.#visitedMs = new Float64Array(sources.capacity);
+    this.#bytesPerNs = new Float64Array(sources.capacity);
   }
 
   poll(nowNs: number): void {
@@ -64,8 +73,26 @@ export class FlowSweep {
     if (this.#generation[row] !== generation) {
       this.#generation[row] = generation;
       this.#sinceMs[row] = nowMs;
+      this.#bytesPerNs[row] = 0;
+      this.#bytes[row] = this.#sources.bytes(row, generation);
+      this.#visitedMs[row] = nowMs;
     }
     const bytes = this.#sources.bytes(row, generation);
+    this.#learnPace(row, bytes, nowMs);
     this.#visit({ row, generation, hops, seenMs, sinceMs: this.#sinceMs[row], bytes }, nowNs);
+  }
+
+  /** Octets per ns that the flow used to send, over the last second or so; 0 when it was not seen before. */
+  paceOf(row: number, generation: number): number {
+    return this.#generation[row] === generation ? this.#bytesPerNs[row] : 0;
+  }
+
+  #learnPace(row: number, bytes: number, nowMs: number): void {
+    const elapsedMs = nowMs - this.#visitedMs[row];
+    if (elapsedMs < MIN_PACE_MS) return;
+    const perNs = (bytes - this.#bytes[row]) / (elapsedMs * 1e6);
+    this.#bytesPerNs[row] += (1 - Math.exp(-elapsedMs / PACE_MS)) * (perNs - this.#bytesPerNs[row]);
+    this.#bytes[row] = bytes;
+    this.#visitedMs[row] = nowMs;
   }
 }

@@ -6,6 +6,8 @@ import { ownerKeys } from './order.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
 
 const MIN_HARM_NS = 25_000;
+/** Of the budget: a wait as long as this harms. */
+const HARMFUL_SHARE = 0.05;
 const MIN_PACKETS = 8;
 const MIN_SHARE = 0.01;
 const MAX_VICTIMS = 16;
@@ -13,6 +15,7 @@ const MAX_PODS = 16;
 
 interface Harm {
   owner: Owner;
+  budgetNs: number;
   waits: number[];
   packets: number;
   delayed: number;
@@ -28,18 +31,17 @@ export interface Harmed {
   selfInflicted: Victim | null;
 }
 
-/** Victims among the senders in `log` from the build-up to the newest report of the event, worst first. `budgetNs` is what the fabric may cost a packet. */
+/** Victims among the senders in `log` from the build-up to the newest report of the event, worst first. `budgetNsOf` is what the fabric may cost a packet of an owner. */
 export function victimsOf(
   log: ArrivalLog,
   window: { fromNodeNs: number; toNodeNs: number },
   lossRatio: number,
-  budgetNs: number,
+  budgetNsOf: (owner: Owner) => number,
   culprits: readonly Culprit[],
   ownerOf: (arrival: number) => Owner,
   receiverOf: (arrival: number) => Owner,
   isOwn: (arrival: number) => boolean = () => true,
 ): Harmed {
-  const harmNs = Math.max(MIN_HARM_NS, budgetNs * 0.05);
   const inverse = 1 / (1 - Math.min(lossRatio, 0.95));
   const leader = culprits[0] === undefined ? undefined : ownerKeyOf(culprits[0]);
   const keyOf = ownerKeys();
@@ -51,6 +53,7 @@ export function victimsOf(
     const key = keyOf(owner);
     const harm = harms.get(key) ?? {
       owner,
+      budgetNs: budgetNsOf(owner),
       waits: [],
       packets: 0,
       delayed: 0,
@@ -61,7 +64,7 @@ export function victimsOf(
     harms.set(key, harm);
     const packets = log.weight[i] * inverse;
     harm.packets += packets;
-    if (log.waitNs[i] <= harmNs) continue;
+    if (log.waitNs[i] <= Math.max(MIN_HARM_NS, harm.budgetNs * HARMFUL_SHARE)) continue;
     harm.delayed += packets;
     if (owner.pod !== undefined && harm.pods.size < MAX_PODS) harm.pods.add(owner.pod);
     harm.sumNs += log.waitNs[i] * packets;
@@ -76,14 +79,14 @@ export function victimsOf(
     .filter(isHarmed)
     .sort((a, b) => b.sumNs - a.sumNs)
     .slice(0, MAX_VICTIMS)
-    .map((h) => victimOf(h, budgetNs));
+    .map(victimOf);
   return {
     victims,
-    selfInflicted: own !== undefined && isHarmed(own) ? victimOf(own, budgetNs) : null,
+    selfInflicted: own !== undefined && isHarmed(own) ? victimOf(own) : null,
   };
 }
 
-function victimOf(harm: Harm, budgetNs: number): Victim {
+function victimOf(harm: Harm): Victim {
   const waits = Float64Array.from(harm.waits).sort();
   const p99 = waits[Math.min(waits.length - 1, Math.floor(waits.length * 0.99))];
   const packetsTo = new Map<string, number>();
@@ -102,6 +105,6 @@ function victimOf(harm: Harm, budgetNs: number): Victim {
     excessWaitP99Ns: p99,
     excessWaitMaxNs: waits[waits.length - 1],
     excessWaitSumNs: harm.sumNs,
-    budgetUse: p99 / budgetNs,
+    budgetUse: p99 / harm.budgetNs,
   };
 }

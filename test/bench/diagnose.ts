@@ -35,10 +35,11 @@ function verdict(): void {
     portBytesPerNs: RATE,
     sharesPort: false,
     isFiltered: false,
-    budgetNs: 1e6,
+    budgetNsOf: () => 1e6,
     portAccount: { expected: 0, unseen: 0, reports: 0, reported: 1 },
     rankOf: () => 0,
     senderOf: ownerOf,
+    paceOf: () => 0,
     receiverOf: ownerOf,
     endsOf: (i) => [String(log.flowRow[i]), 'one'],
   });

@@ -11,6 +11,8 @@ export function incidentOf(changes: Partial<Incident> = {}): Incident {
     kind: 'workload' as const,
     buildUpShare: 0.9,
     buildUpBytes: 1e6,
+    occupancyShare: 0.5,
+    excessShare: 1,
     flows: 2,
     counterfactual: 0.95,
   };
@@ -42,6 +44,7 @@ export function incidentOf(changes: Partial<Incident> = {}): Incident {
     peakDepthBytes: 2e6,
     dropReports: 0,
     culprits: [culprit],
+    flows: [],
     victims: [victim],
     selfInflicted: null,
     confidence: 0.95,

@@ -41,7 +41,7 @@ export interface FoundEvent {
 
 /** How flows are named in findings: the five-tuple. */
 export function flowName(
-  flow: Pick<Flow, 'sourceAddress' | 'destinationAddress' | 'protocol' | 'sourcePort' | 'destinationPort'>,
+  flow: Pick<Flow, 'sourceAddress' | 'destinationAddress' | 'sourcePort' | 'destinationPort'> & { protocol: number },
 ): string {
   return `${flow.sourceAddress} ${flow.sourcePort} ${flow.destinationAddress} ${flow.destinationPort} ${flow.protocol}`;
 }

@@ -70,11 +70,13 @@ beforeEach(() => {
       nodeOffsetNs: () => 0,
       deviceTimeNs: (_row, nodeNs) => BigInt(nodeNs),
       flowAt: () => flow,
+      paceOf: () => 0,
+      endsOf: () => ({ source: '10.0.0.1', destination: '10.0.0.2', sourcePort: 1, destinationPort: 2, protocol: 6 }),
       ownerAt: (words, offset) => ownerOf(words, offset),
       reportLossOf: () => 0,
       iso: (ns) => `t${ns}`,
     },
-    { budgetNs: 1e6, silentAfterNs: 2 * SECOND, timeoutAfterNs: 60 * SECOND },
+    { budgetNs: 1e6, sliceBudgetsNs: new Map(), silentAfterNs: 2 * SECOND, timeoutAfterNs: 60 * SECOND },
     (event) => seen.push(structuredClone(event)),
   );
 });
@@ -94,6 +96,7 @@ it('opens, grows, closes as observed, and gives the log back', () => {
   ]);
   expect(seen[2].end).toEqual({ kind: 'observed', earliest: 't6000000', latest: 't6000000' });
   expect(seen[2].culprits[0].workload).toBe('sender');
+  expect(seen[2].flows).toMatchObject([{ source: '10.0.0.1', sender: 'shop/sender', buildUpShare: 1 }]);
   expect(new Set(seen.map((event) => event.id)).size).toBe(1);
   expect(freed).toEqual([7]);
 });

@@ -1,7 +1,7 @@
 // Who filled the queue: octets per report, the window, and what must never count for more than it was.
 
 import { describe, expect, it } from 'vitest';
-import { blame, octetsOf, type BuildUp } from '../../../collector/diagnose/culprit.ts';
+import { blame, occupancyOf, octetsOf, type BuildUp, type Senders } from '../../../collector/diagnose/culprit.ts';
 import { logOf, workload, type HandMadeArrival } from '../../support/arrivals.ts';
 
 const WINDOW: BuildUp = { fromNodeNs: 0, toNodeNs: 1_000_000, portBytesPerNs: 1.25 };
@@ -70,6 +70,9 @@ describe('octets that a report stands for', () => {
   });
 });
 
+/** Senders of which nothing was seen before. */
+const newcomers = (ownerOf: Senders['ownerOf']): Senders => ({ ownerOf, paceOf: () => 0 });
+
 describe('blame', () => {
   it('a steady elephant does not take the blame for a burst, and a trickle from before takes none', () => {
     // Beta bursts 300 packets; alpha had one report a second earlier, and one now.
@@ -80,15 +83,23 @@ describe('blame', () => {
     ];
     const log = logOf(arrivals);
     const owners = [workload('none'), workload('alpha'), workload('beta')];
-    const verdict = blame(log, octetsOf(log, 0, WINDOW), WINDOW, (i) => owners[log.flowRow[i]]);
+    const verdict = blame(
+      log,
+      octetsOf(log, 0, WINDOW),
+      WINDOW,
+      newcomers((i) => owners[log.flowRow[i]]),
+    );
     expect(verdict.culprits[0]).toMatchObject({ workload: 'beta', flows: 1 });
     expect(verdict.culprits[0].buildUpShare).toBeGreaterThan(0.99);
   });
 
   it('adds up flows of one workload, says how much is unknown, and how few reports it rests on', () => {
     const log = logOf([...[1, 2, 3].map((flow) => ({ atNs: flow * 100, flow })), { atNs: 500, flow: 4 }, { atNs: 2e6, flow: 4 }]);
-    const verdict = blame(log, octetsOf(log, 0, WINDOW), WINDOW, (i) =>
-      log.flowRow[i] === 4 ? workload('unknown', 'unknown') : workload('swarm'),
+    const verdict = blame(
+      log,
+      octetsOf(log, 0, WINDOW),
+      WINDOW,
+      newcomers((i) => (log.flowRow[i] === 4 ? workload('unknown', 'unknown') : workload('swarm'))),
     );
     expect(verdict.culprits.map((c) => [c.workload, c.buildUpShare, c.flows])).toEqual([
       ['swarm', 0.75, 3],
@@ -106,7 +117,7 @@ describe('blame', () => {
       log,
       octets,
       WINDOW,
-      () => workload('a'),
+      newcomers(() => workload('a')),
       (i) => i !== 2,
     );
     expect(verdict).toMatchObject({ reports: 2, reportedBytes: 200, totalBytes: 200 });
@@ -116,11 +127,16 @@ describe('blame', () => {
   it('knows pods by name where there are any, sixteen at most, and tells only of surely known owners', () => {
     const log = logOf(Array.from({ length: 20 }, (_, i) => ({ atNs: i, flow: i })));
     const of = (confidence: number, hasPods: boolean) =>
-      blame(log, octetsOf(log, 0, WINDOW), WINDOW, (i) => ({
-        ...workload('a'),
-        confidence,
-        ...(hasPods ? { pod: `a-${i}` } : {}),
-      }));
+      blame(
+        log,
+        octetsOf(log, 0, WINDOW),
+        WINDOW,
+        newcomers((i) => ({
+          ...workload('a'),
+          confidence,
+          ...(hasPods ? { pod: `a-${i}` } : {}),
+        })),
+      );
     expect(of(0.8, true).culprits[0].pods).toHaveLength(16);
     expect(of(0.8, false).culprits[0]).not.toHaveProperty('pods');
     expect(of(0.8, true).identifiedShare).toBe(1);
@@ -129,8 +145,22 @@ describe('blame', () => {
 
   it('names eight at most, and of nothing nobody', () => {
     const log = logOf(Array.from({ length: 12 }, (_, i) => ({ atNs: i, flow: i })));
-    expect(blame(log, octetsOf(log, 0, WINDOW), WINDOW, (i) => workload(`w${i}`)).culprits).toHaveLength(8);
-    expect(blame(logOf([]), new Float64Array(0), WINDOW, () => workload('a'))).toMatchObject({
+    expect(
+      blame(
+        log,
+        octetsOf(log, 0, WINDOW),
+        WINDOW,
+        newcomers((i) => workload(`w${i}`)),
+      ).culprits,
+    ).toHaveLength(8);
+    expect(
+      blame(
+        logOf([]),
+        new Float64Array(0),
+        WINDOW,
+        newcomers(() => workload('a')),
+      ),
+    ).toMatchObject({
       culprits: [],
       totalBytes: 0,
       effectiveReports: 0,
@@ -170,4 +200,36 @@ describe('octets by sequence, to the octet', () => {
   it('of an unknown rate nothing is too much', () => {
     expect(second(1_000_000, 1000, 1000, 1000, { ...WINDOW, portBytesPerNs: 0 })).toBeGreaterThan(1_000_000);
   });
+
+  it('tells who sends more than before: its flows, and what they used to send', () => {
+    // Flows 1 and 2 send 3000 octets each in the window; flow 1 did so before.
+    const log = logOf([0, 1, 2, 3].map((i) => ({ atNs: i * 1000, flow: 1 + (i % 2) })));
+    const window = { ...WINDOW, toNodeNs: 3000 };
+    const verdict = blame(log, octetsOf(log, 0, window), window, {
+      ownerOf: (i) => workload(`w${log.flowRow[i]}`),
+      paceOf: (i) => (log.flowRow[i] === 1 ? 1 : 0.25),
+    });
+    expect(Object.fromEntries(verdict.culprits.map((one) => [one.workload, one.excessShare]))).toEqual({ w1: 0, w2: 0.75 });
+    expect(verdict.flows.map(({ arrival, bytes }) => [log.flowRow[arrival], bytes])).toEqual([
+      [1, 3000],
+      [2, 3000],
+    ]);
+  });
+});
+
+it('the area under a queue splits by who stood in it for how long, over the packets of that queue in the window', () => {
+  const log = logOf([
+    { atNs: 0, flow: 1, waitNs: 300 },
+    { atNs: 10, flow: 2, waitNs: 100 },
+    { atNs: 20, flow: 3, waitNs: 9999 },
+    { atNs: 2e6, flow: 2, waitNs: 9999 },
+  ]);
+  const shares = occupancyOf(
+    log,
+    octetsOf(log, 0, WINDOW),
+    WINDOW,
+    (i) => workload(`w${log.flowRow[i]}`),
+    (i) => log.flowRow[i] !== 3,
+  );
+  expect([...shares.values()]).toEqual([0.75, 0.25]);
 });

@@ -11,6 +11,8 @@ const culprit = (workload: string, buildUpShare = 0.9, kind: Culprit['kind'] = '
   kind,
   buildUpShare,
   buildUpBytes: 1,
+  occupancyShare: 0,
+  excessShare: 1,
   flows: 1,
   counterfactual: null,
 });
@@ -35,6 +37,7 @@ function event(changes: Partial<CongestionEvent> = {}): CongestionEvent {
     state: 'closed',
     queue: { node: 'leaf-1', nodeId: 1, interface: '1', interfaceId: 1, queue: 0 },
     buildUpStart: '',
+    flows: [],
     pattern: 'burst',
     fanIn: null,
     start: `s${serial}`,

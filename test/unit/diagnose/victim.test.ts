@@ -2,19 +2,37 @@
 
 import { expect, it } from 'vitest';
 import { victimsOf } from '../../../collector/diagnose/victim.ts';
-import type { Culprit } from '../../../collector/event.ts';
+import type { Culprit, Owner } from '../../../collector/event.ts';
 import { logOf, workload, type HandMadeArrival } from '../../support/arrivals.ts';
 
 const BUDGET_NS = 1e6;
 const names = ['', 'bully', 'patient', 'lucky', 'stranger'];
 const culprits: Culprit[] = [
-  { namespace: 'shop', workload: 'bully', kind: 'workload', buildUpShare: 0.9, buildUpBytes: 1, flows: 1, counterfactual: null },
+  {
+    namespace: 'shop',
+    workload: 'bully',
+    kind: 'workload',
+    buildUpShare: 0.9,
+    buildUpBytes: 1,
+    occupancyShare: 0,
+    excessShare: 1,
+    flows: 1,
+    counterfactual: null,
+  },
 ];
 
 function harmed(arrivals: HandMadeArrival[], loss = 0) {
   const log = logOf(arrivals);
   const ownerOf = (i: number) => (log.flowRow[i] === 4 ? workload('x', 'unknown') : workload(names[log.flowRow[i]]));
-  return victimsOf(log, { fromNodeNs: 0, toNodeNs: 1e9 }, loss, BUDGET_NS, culprits, ownerOf, () => workload('db'));
+  return victimsOf(
+    log,
+    { fromNodeNs: 0, toNodeNs: 1e9 },
+    loss,
+    () => BUDGET_NS,
+    culprits,
+    ownerOf,
+    () => workload('db'),
+  );
 }
 const victims = (arrivals: HandMadeArrival[], loss = 0) => harmed(arrivals, loss).victims;
 const packets = (flow: number, count: number, waitNs: number): HandMadeArrival[] =>
@@ -48,4 +66,12 @@ it('what the leading culprit did to itself is told apart, when it is worth telli
   expect(harmed(packets(1, 100, 900_000)).selfInflicted).toMatchObject({ workload: 'bully', delayedPackets: 100 });
   expect(harmed(packets(1, 100, 20_000)).selfInflicted).toBeNull();
   expect(harmed(packets(2, 100, 900_000)).selfInflicted).toBeNull();
+});
+
+it('are harmed and measured by the budget of their own slice', () => {
+  const log = logOf([...packets(1, 100, 900_000), ...packets(2, 100, 400_000), ...packets(3, 100, 400_000)]);
+  const ownerOf = (i: number) => ({ ...workload(names[log.flowRow[i]]), ...(log.flowRow[i] === 3 ? { slice: 'patient' } : {}) });
+  const budgetOf = ({ slice }: Owner): number => (slice === 'patient' ? 10e6 : 0.5e6);
+  const found = victimsOf(log, { fromNodeNs: 0, toNodeNs: 1e9 }, 0, budgetOf, culprits, ownerOf, () => workload('db')).victims;
+  expect(found.map(({ workload: name, budgetUse }) => [name, budgetUse])).toEqual([['patient', 0.8]]);
 });
