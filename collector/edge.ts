@@ -21,4 +21,5 @@ export const Edge = {
   /** 1: the log holds what entered the other queues of the port, too. */
   hasOthers: 13,
 } as const;
-export const EdgeKind = { opened: 1, grew: 2, closed: 3 } as const;
+/** `drained`: over, though no report has said so; `lastNodeNs` is then when the queue had drained. */
+export const EdgeKind = { opened: 1, grew: 2, closed: 3, drained: 4 } as const;

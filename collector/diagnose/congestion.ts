@@ -172,7 +172,8 @@ export class CongestionDiagnosis {
   #take(edge: Float64Array, nowNs: number): number {
     const row = edge[Edge.queueRow];
     const log = edge[Edge.log];
-    const isClosed = edge[Edge.kind] === EdgeKind.closed;
+    const isDrained = edge[Edge.kind] === EdgeKind.drained;
+    const isClosed = isDrained || edge[Edge.kind] === EdgeKind.closed;
     const event = this.#eventOf(edge);
     const arrivals = log >= 0 ? this.#sources.copyLog(log, edge[Edge.logGeneration]) : undefined;
     if (isClosed && log >= 0) this.#sources.freeLog(log);
@@ -197,7 +198,7 @@ export class CongestionDiagnosis {
       event.buildUpStart = open.event.buildUpStart;
       if (!isClosed) event.state = open.event.state;
     }
-    if (arrivals !== undefined) this.#judge(event, edge, arrivals);
+    if (arrivals !== undefined) this.#judge(event, edge, arrivals, isClosed);
     else if (open !== undefined) {
       // The evidence could not be read this time: what was found before stands.
       if (open.event.kind === 'starvation') event.kind = 'starvation';
@@ -221,7 +222,12 @@ export class CongestionDiagnosis {
       reports: edge[Edge.reports],
       missing: 0,
     };
-    if (isClosed) this.#close(current, { kind: 'observed', earliest: event.lastSeen, latest: event.lastSeen }, nowNs);
+    if (isClosed)
+      this.#close(
+        current,
+        { kind: isDrained ? 'inferred' : 'observed', earliest: event.lastSeen, latest: event.lastSeen },
+        nowNs,
+      );
     else {
       this.#open.set(row, current);
       this.#watch(event, nowNs);
@@ -272,7 +278,7 @@ export class CongestionDiagnosis {
     };
   }
 
-  #judge(event: CongestionEvent, edge: Float64Array, log: ArrivalLog): void {
+  #judge(event: CongestionEvent, edge: Float64Array, log: ArrivalLog, isClosed: boolean): void {
     const row = edge[Edge.queueRow];
     const offset = this.#sources.nodeOffsetNs(row);
     const ends = new Map<number, readonly [string, string] | undefined>();
@@ -314,7 +320,7 @@ export class CongestionDiagnosis {
       receiverOf: (arrival) => ownersOf(arrival)[1],
       endsOf,
     });
-    if (verdict.account !== undefined && edge[Edge.kind] === EdgeKind.closed) this.#keepAccount(row, verdict.account);
+    if (verdict.account !== undefined && isClosed) this.#keepAccount(row, verdict.account);
     if (verdict.isStarved) event.kind = 'starvation';
     event.culprits = verdict.culprits;
     event.flows = verdict.flows.flatMap(({ arrival, bytes }) => {

@@ -43,6 +43,8 @@ const BINS = 4;
 const OVERDISPERSION = 8;
 const SIGMAS = 5;
 const MIN_EXCESS = 8;
+/** How many reports were in a datagram that did not arrive is not known: congestion, which loses them, fills them too. */
+const UNCERTAIN = 2;
 /** Less than this is within what histories get wrong by themselves. */
 const MIN_RATIO = 5e-4;
 const MIN_FOLLOWED = 20;
@@ -183,7 +185,7 @@ export class LinkLossDetector {
     const excess = sum('unseen') - p * all;
     const noise = Math.sqrt(all * p * (1 - p) * OVERDISPERSION);
     // Histories that end here are not evidence enough by themselves where reports are lost; segments that were sent again are.
-    const isBeyondDoubt = excess >= SIGMAS * noise + MIN_EXCESS && sum('unseen') > sum('unheard') + MIN_EXCESS;
+    const isBeyondDoubt = excess >= SIGMAS * noise + MIN_EXCESS && sum('unseen') > UNCERTAIN * sum('unheard') + MIN_EXCESS;
     const isProven = isBeyondDoubt || (sum('resent') >= MIN_EXCESS && p < MOST_UNHEARD);
     const isSpread = known.bins.filter(({ unseen, resent }) => unseen + resent > 0).length >= 2;
     const ratio = Math.max(excess, sum('resent')) / all;

@@ -27,8 +27,8 @@ const WINDOW_NS = 500e6;
 /** From this share of reports on that do not arrive, and back. */
 const DEGRADED = 0.01;
 const MIN_LOST = 8;
-/** Reports are lost in runs: one bad window is none. */
-const MIN_WINDOWS = 2;
+/** Reports are lost in runs: one or two bad windows are none. */
+const MIN_WINDOWS = 3;
 const SEVERITIES: readonly [number, Severity][] = [
   [0.2, 4],
   [0.05, 3],
@@ -54,7 +54,7 @@ export class TelemetryDetector {
 
   poll(nowNs: number): void {
     if (nowNs - this.#turnedNs < WINDOW_NS) return;
-    const fromNs = Math.max(this.#turnedNs, nowNs - 2 * WINDOW_NS);
+    const fromNs = nowNs - MIN_WINDOWS * WINDOW_NS;
     this.#turnedNs = nowNs;
     for (const exporter of this.#sources.exporters()) this.#countLoss(exporter, fromNs, nowNs);
     this.#lookForSilence(nowNs);

@@ -1,11 +1,16 @@
 // Octets that came into a queue and of which there is no report: packets say by their waits how much was in front of them, and the port empties the queue
 // at its own rate. What must have come in between two packets and was not seen is somebody's.
 //
-// Rule: jitter of one wait must not add up: only what raises the sum above all that went before counts (a running maximum).
+// Rule: jitter of one wait must not add up: only what raises the sum above all that went before counts (a running maximum). Before a packet that found the
+// queue empty, or that came long after the one before had left, the port may have had nothing to do: that time proves nothing.
 
 import type { ArrivalLog } from '../memory/arrivals.ts';
 import type { BuildUp } from './culprit.ts';
 import { timeOrderOf } from './order.ts';
+
+/** Fewer octets in front of a packet are those of a packet that is on the wire. */
+const EMPTY_BYTES = 3000;
+const SILENCE_NS = 1e6;
 
 /** What was not seen: in all, and when it came. */
 export interface Unseen {
@@ -35,13 +40,19 @@ export function unseenOf(
   // What stood in the queue before the first report came is nobody's to tell: nodes that report from a certain wait on report nothing below it.
   const [first] = order;
   let highest = log.waitNs[first] * rate + (log.enqueueNodeNs[first] - fromNodeNs) * rate;
-  const before = highest;
+  let before = highest;
   let extra = 0;
+  let leftNs = Infinity;
   for (const i of order) {
     // All that came in since the queue was empty, the packet itself not counted.
     const cameIn = log.waitNs[i] * rate + (log.enqueueNodeNs[i] - fromNodeNs) * rate;
     const more = cameIn - reported - highest;
-    if (more > 0) {
+    const hadDrained = log.waitNs[i] * rate < EMPTY_BYTES || log.enqueueNodeNs[i] > leftNs + SILENCE_NS;
+    leftNs = log.enqueueNodeNs[i] + log.waitNs[i];
+    if (more > 0 && hadDrained) {
+      highest += more;
+      before += more;
+    } else if (more > 0) {
       times.push(log.enqueueNodeNs[i]);
       pieces.push(more);
       highest += more;

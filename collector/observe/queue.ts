@@ -2,8 +2,9 @@
 // arrival log of a queue that is filling. Method: low and high threshold with build-up start, as in Arista LANZ and PrintQueue.
 //
 //   wait < floor ── wait >= open ──▶ OPENED ── 1, 5, 100 ms ──▶ GREW ── wait < close ──▶ CLOSED (observed)
+//                                                                  └── reports, after a silence unlike it ──▶ DRAINED (inferred)
 //
-// Rule: only a report below the low threshold closes here. Silence never means "over": the calm thread calls it so, and what comes
+// Rule: only a report closes here. Silence never means "over", because quotas and filters make it: the calm thread calls it so, and what comes
 // after a long one is another event. A report that comes late is evidence, and moves nothing.
 
 import { Edge, EDGE_WIDTH, EdgeKind } from '../edge.ts';
@@ -41,6 +42,11 @@ const GROWTH_NS = [1e6, 5e6, 100e6] as const;
 const QUANTUM_NS = 256;
 /** A queue is deep with more octets than the chance meeting of a few packets makes; where the rate is not known, with this wait. */
 const [DEEP_BYTES, DEEP_WAIT_NS] = [6000, 5000];
+/**
+ * Where each packet is reported, a queue whose packets came in quick succession has drained in a silence that is longer than this, than so many times the wait
+ * of the last one, and than so many times the time between two of them.
+ */
+const [DRAINED_NS, DRAINED_WAITS, DRAINED_GAPS, DRAINED_REPORTS] = [1e6, 4, 100, 8];
 /** A queue without reports for so long may lose its row to another. */
 const IDLE_NS = 600e9;
 /** A queue that stands for hours must not become its own normal: the least latency is held for one to two days. */
@@ -375,6 +381,8 @@ export function queueStage(
     if (n[base + OPEN] === 1 && nowNs - n[base + LAST_WAIT_SEEN_NS] >= t.timeoutAfterNs) giveUp(row, port);
     n[base + LAST_WAIT_SEEN_NS] = nowNs;
     const sinceLastNs = enqueueNs - n[base + LAST_NODE_NS];
+    if (n[base + OPEN] === 1 && hasDrained(base, sinceLastNs))
+      closeEvent(row, port, n[base + LAST_NODE_NS] + n[base + LAST_WAIT_NS], EdgeKind.drained);
     const isBelowFloor = waitNs < t.floorWaitNs && n[base + OPEN] === 0;
     if (!isBelowFloor) logArrival(row, enqueueNs, waitNs, nowNs, report);
     if (sinceLastNs < 0) return;
@@ -465,14 +473,21 @@ export function queueStage(
     emit(EdgeKind.grew, row, enqueueNs, arrivals.logOf(row));
   }
 
-  function closeEvent(row: number, port: number, enqueueNs: number): void {
+  function hasDrained(base: number, silenceNs: number): boolean {
+    if (silenceNs < DRAINED_NS || n[base + IS_FILTERED] === 1 || n[base + IS_OF_QUEUE] === 1) return false;
+    const gapNs = (n[base + LAST_NODE_NS] - n[base + OPENED_NODE_NS]) / n[base + EVENT_REPORTS];
+    const isLong = silenceNs > DRAINED_WAITS * n[base + LAST_WAIT_NS] && silenceNs > DRAINED_GAPS * gapNs;
+    return isLong && n[base + EVENT_REPORTS] >= DRAINED_REPORTS;
+  }
+
+  function closeEvent(row: number, port: number, enqueueNs: number, kind: number = EdgeKind.closed): void {
     const base = row * ROW_DOUBLES;
     portArrivals.leave(port, row);
     n[base + OPEN] = 0;
     n[base + EMPTY_NODE_NS] = enqueueNs;
     const log = arrivals.detach(row);
     if (log >= 0) arrivals.handOver(log);
-    if (!emit(EdgeKind.closed, row, enqueueNs, log) && log >= 0) arrivals.free(log);
+    if (!emit(kind, row, enqueueNs, log) && log >= 0) arrivals.free(log);
   }
 
   /** Ends an event that nobody has heard of for too long; the calm thread has done the same on its side. */
