@@ -14,8 +14,8 @@ import type { FlowVisit } from './flow-sweep.ts';
 /** A flow that went on leaving a node for so long without being seen behind it is lost; where nodes report changes only, two of their periods. */
 const LOST_MS = 300;
 const LOST_FILTERED_MS = 2400;
-/** Reports that should have come from behind: none of 14 is one chance in a million, if each is lost or left out by itself. */
-const ENOUGH_EVIDENCE = 14;
+/** Reports that should have come from behind: none of 20 is one chance in 500 million, if each is lost or left out by itself; there are many links and addresses. */
+const ENOUGH_EVIDENCE = 20;
 const MIN_FLOWS = 2;
 /** Nodes that have traffic are heard of more often than this, or (see above) not at all; what they would tell then is no evidence. */
 const DEAF_MS = 500;

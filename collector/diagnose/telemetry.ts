@@ -9,7 +9,6 @@ import type { ConditionBook } from './condition.ts';
 export interface ExporterCounts {
   row: number;
   place: Place;
-  nodeTag: number;
   expected: number;
   received: number;
 }

@@ -28,7 +28,7 @@ const [USED_MASK, COUNTING_SHIFT] = [0xff, 8];
 const BYTES = 1;
 const FIRST_SLOT = 2;
 /** Words of a slot behind its first double, the time when the newest packet came into the node, ns on its clock. */
-const [PORT_ROW, NODE_TAG, LATENCY_NS, TTL_STATE, SEEN_MS, LOWEST_MS, REPORTS] = [2, 3, 4, 5, 6, 7, 8];
+const [PORT_ROW, NODE_TAG, LATENCY_NS, TTL_STATE, SEEN_MS, LOWEST_MS, REPORTS, INGRESS] = [2, 3, 4, 5, 6, 7, 8, 9];
 /** Top bit of the reports: they are filtered. */
 const FILTERED = 0x8000_0000;
 /** Fields of the TTL state, by their shift: newest TTL, lowest of late, how often it fell below, packets that went this way (at most 255). */
@@ -145,7 +145,8 @@ export function pathStage(
     for (let hop = 0; hop < batch.length; hop++) {
       const report = reportOf[hop];
       const flow = flowRow[report];
-      if (flow === 0 || portRow[hop] === 0 || (flags[report] & FLAG_DROPPED) !== 0) continue;
+      const isDropped = (flags[report] & FLAG_DROPPED) !== 0;
+      if (flow === 0 || (portRow[hop] === 0 && !isDropped)) continue;
       const at = flow * FLOW_WORDS;
       if (words[at + GENERATION] !== flowGeneration[report]) begin(at, flowGeneration[report]);
       const tag = nodeTag[hop];
@@ -153,8 +154,11 @@ export function pathStage(
       let slot = 0;
       let s = at + FIRST_SLOT * 2;
       for (; slot < used && words[s + NODE_TAG] !== tag; slot++) s += SLOT_DOUBLES * 2;
-      if (slot === used) {
-        slot = add(at, hop, report, nowMs);
+      if (slot === used) slot = add(at, hop, report, nowMs);
+      else if (isDropped) {
+        // It came as far as this.
+        words[s + SEEN_MS] = nowMs;
+        continue;
       } else see(s, hop, report, nowMs);
       // Of filtered flows observe/held-back counts what they carried.
       if (isFiltered[datagramOf[report]] === 1) learnLink(at, hop, report, nowMs);
@@ -212,13 +216,17 @@ export function pathStage(
     return (words[s + TTL_STATE] >>> TTL) & 0xff;
   }
 
-  /** Packets that every node reports are rare under a change filter: what lies behind an interface is seen by the ways of flows. */
+  /**
+   * Packets that every node reports are rare under a change filter: what lies behind an interface is seen by the ways of flows. Reports of two nodes come in
+   * either order.
+   */
   function learnLink(at: number, hop: number, report: number, nowMs: number): void {
-    const before = ttlOf(report) + 1;
+    const own = ttlOf(report);
     for (let slot = 0; slot < (words[at + STATE] & USED_MASK); slot++) {
       const s = slotAt(at, slot);
-      if (ttlAt(s) === before && nowMs - words[s + SEEN_MS] <= FRESH_MS && isNewestOfTtl(at, slot))
-        tables.votePeer(words[s + PORT_ROW], nodeTag[hop], ingressInterfaceId[hop]);
+      if (nowMs - words[s + SEEN_MS] > FRESH_MS || !isNewestOfTtl(at, slot)) continue;
+      if (ttlAt(s) === own + 1) tables.votePeer(words[s + PORT_ROW], nodeTag[hop], ingressInterfaceId[hop]);
+      else if (ttlAt(s) === own - 1) tables.votePeer(portRow[hop], words[s + NODE_TAG], words[s + INGRESS]);
     }
   }
 
@@ -261,6 +269,7 @@ export function pathStage(
     const latencyNs = latencyOf(batch, hop, timestampWrapNs[datagramOf[report]]);
     doubles[s >> 1] = enqueueNodeNs[hop];
     words[s + PORT_ROW] = portRow[hop];
+    words[s + INGRESS] = ingressInterfaceId[hop];
     words[s + LATENCY_NS] = latencyNs > 0 ? Math.min(latencyNs, 0xffff_ffff) : 0;
     words[s + SEEN_MS] = nowMs;
     words[s + REPORTS] = ((words[s + REPORTS] + 1) & ~FILTERED) | (isFiltered[datagramOf[report]] === 1 ? FILTERED : 0);

@@ -202,7 +202,9 @@ export function stitchStage(table: StitchTable, batch: HopBatch, ports: PortFind
     const last = lastHop(at);
     const isFromTheBeginning = words[hopAt(at, again) + HOP_TTL] === words[hopAt(at, firstHop(at)) + HOP_TTL];
     const port = words[hopAt(at, last) + PORT_ROW];
-    if (isFromTheBeginning && port !== 0 && ports.hasPeer(port)) ports.missResent(port);
+    // Where nodes tell of some packets only, it may have come further than that.
+    const isWhole = (words[at + FLAWED] & SAMPLED) === 0;
+    if (isFromTheBeginning && isWhole && port !== 0 && ports.hasPeer(port)) ports.missResent(port);
     words[at + HOPS] = 0;
   }
 

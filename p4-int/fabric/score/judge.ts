@@ -76,7 +76,7 @@ export class Judge {
     tally.simulatedSeconds = this.#scenario.duration / 1e12;
     const queueEvents = findings.events.filter(({ kind }) => QUEUE_KINDS.has(kind));
     this.#judgeQueues(tally, queueEvents);
-    this.#judgeInjected(tally, findings.events, telemetry.loss >= LOSS_TO_TELL);
+    this.#judgeInjected(tally, findings.events, telemetry);
     this.#judgeLatencies(tally, findings);
     this.#judgeIncidents(tally, findings, telemetry.loss >= LOSS_TO_TELL);
     return tally;
@@ -243,13 +243,20 @@ export class Judge {
     return !telemetry.unwatched.includes(workloads[owner].name);
   }
 
-  #judgeInjected(tally: Tally, all: readonly FoundEvent[], isLossy: boolean): void {
+  #judgeInjected(tally: Tally, all: readonly FoundEvent[], telemetry: TelemetrySpec): void {
     const { events } = this.#scenario.truth;
     const kinds = new Set<string>([...events.map(({ kind }) => kind), ...all.map(({ kind }) => kind)]);
     for (const kind of kinds) {
       if (QUEUE_KINDS.has(kind) && kind !== 'starvation') continue;
       // It is true of every node all the time then.
-      if (kind === 'telemetry-degraded' && isLossy) continue;
+      if (kind === 'telemetry-degraded' && telemetry.loss >= LOSS_TO_TELL) continue;
+      // Packets of a long queue are reported whoever sent them: nothing is unexplained.
+      if (
+        kind === 'unexplained-wait' &&
+        telemetry.queueReports !== undefined &&
+        this.#scenario.telemetry.queueReports === undefined
+      )
+        continue;
       const truths = events.filter((event) => event.kind === kind).map((event) => ({ ...event, ...this.#intervalOf(event) }));
       const found = all.filter((event) => event.kind === kind);
       if (kind === 'starvation' && truths.length === 0) continue;

@@ -7,6 +7,7 @@ import { ConditionBook, type Finding } from '../../../collector/diagnose/conditi
 import { FlowSweep, type FlowVisit } from '../../../collector/diagnose/flow-sweep.ts';
 import { ImbalanceDetector, type Way } from '../../../collector/diagnose/imbalance.ts';
 import { LinkClocks } from '../../../collector/diagnose/link-clocks.ts';
+import { LinkFlapDetector, type LinkUse } from '../../../collector/diagnose/link-flap.ts';
 import { LinkLossDetector, type LinkCounts } from '../../../collector/diagnose/link-loss.ts';
 import { LossDetector } from '../../../collector/diagnose/loss.ts';
 import { MisplacedDetector } from '../../../collector/diagnose/misplaced.ts';
@@ -134,34 +135,26 @@ describe('moves of flows', () => {
 });
 
 describe('links', () => {
+  const ends = { place: { node: 'spine-1', interface: '2' }, peer: LEAF };
   const link: LinkCounts = {
     row: 1,
-    place: { node: 'spine-1', interface: '2' },
-    peer: LEAF,
-    peerIsCore: false,
-    peerPlace: undefined,
     followed: 0,
     unseen: 0,
     resent: 0,
+    resentBehind: 0,
     peerReportLoss: 0,
     peerReportsLost: 0,
     leftNs: -Infinity,
   };
-  let movedNs = -Infinity;
+  const start = { ...link };
   const run = (seconds: number, step: (ms: number) => void): void => {
-    const detector = new LinkLossDetector(
-      { links: () => [link], isBlackhole: () => false, lastMoveNs: () => movedNs },
-      conditions,
-    );
+    const detector = new LinkLossDetector({ links: () => [link], isBroken: () => false, describe: () => ends }, conditions);
     for (let ms = 1000; ms < 1000 + seconds * 1000; ms += 20) {
       step(ms - 1000);
       detector.poll(ms * 1e6);
     }
   };
-  beforeEach(() => {
-    movedNs = -Infinity;
-    Object.assign(link, { followed: 0, unseen: 0, resent: 0, peerReportLoss: 0, peerReportsLost: 0, leftNs: -Infinity });
-  });
+  beforeEach(() => void Object.assign(link, start));
 
   it('that lose one packet in two hundred without a word are told; those that lose none are not', () => {
     run(8, () => (link.followed += 20));
@@ -185,6 +178,23 @@ describe('links', () => {
     expect(told).toEqual([]);
   });
 
+  it('are told by segments that were sent again where reports are lost, unless most of these were lost behind the neighbour', () => {
+    const lose = (behind: number): void =>
+      run(12, (ms) => {
+        link.peerReportLoss = 0.2;
+        link.followed += 20;
+        link.unseen += 5;
+        link.peerReportsLost += 5;
+        if (ms % 500 !== 0) return;
+        link.resent += 1;
+        link.resentBehind += behind;
+      });
+    lose(4);
+    expect(told).toEqual([]);
+    lose(0);
+    expect(kinds()).toEqual(['silent-loss open']);
+  });
+
   it('lose nothing silently where the neighbour is not heard, or where flows leave them at once', () => {
     run(8, (ms) => {
       if (ms % 2000 < 500) link.unseen += 20;
@@ -198,25 +208,62 @@ describe('links', () => {
     });
     expect(told).toEqual([]);
   });
+});
 
-  it('flap when they go down and come back three times, while flows take other ways', () => {
-    run(12, (ms) => {
-      const isUp = ms % 4000 < 2000;
-      if (isUp) link.followed += 20;
-      if (ms % 4000 === 2000) {
-        link.unseen += 5;
-        movedNs = (ms + 1000) * 1e6;
-      }
-    });
+describe('links that go down and come back', () => {
+  const use = (row: number, peer: string): LinkUse => ({
+    row,
+    link: row,
+    nodeTag: 1,
+    peerTag: row + 1,
+    reports: 0,
+    isFiltered: false,
+    followed: 0,
+    unseen: 0,
+    leftNs: -Infinity,
+    leftFlows: 0,
+    describe: () => ({ place: { node: 'spine-1', interface: String(row) }, peer: { node: peer } }),
+  });
+  const run = (links: LinkUse[], step: (ms: number) => void): void => {
+    const detector = new LinkFlapDetector(() => links, conditions);
+    for (let ms = 1000; ms < 13_000; ms += 20) {
+      step(ms - 1000);
+      detector.poll(ms * 1e6);
+    }
+  };
+  /** Goes down and comes back every four seconds. */
+  const goUpAndDown = (link: LinkUse, ms: number, leftFlows: number): void => {
+    if (ms % 4000 < 2000) link.reports += 20;
+    else if (ms % 4000 === 2000) Object.assign(link, { leftNs: (ms + 1000) * 1e6, leftFlows });
+  };
+
+  it('three times are told, while flows take other ways', () => {
+    const link = use(1, 'leaf-1');
+    run([link], (ms) => goUpAndDown(link, ms, 5));
     expect(kinds()).toEqual(['link-flap open']);
   });
 
-  it('that fall silent because nobody sends any more do not', () => {
-    run(12, (ms) => {
-      if (ms % 4000 < 2000) link.followed += 20;
-      if (ms % 4000 === 2000) link.unseen += 5;
+  it('are not those that fall silent because nobody sends any more, or whose nodes report now and then only', () => {
+    const [idle, filtered] = [use(1, 'leaf-1'), { ...use(2, 'leaf-2'), isFiltered: true }];
+    run([idle], (ms) => goUpAndDown(idle, ms, 0));
+    run([filtered], (ms) => {
+      if (ms % 1100 === 0) filtered.reports += 60;
+      Object.assign(filtered, { leftNs: ms * 1e6, leftFlows: 5 });
     });
     expect(told).toEqual([]);
+  });
+
+  it('of those that do so together, it is the one in front of which packets were lost, or else none is accused', () => {
+    const [broken, dry] = [use(1, 'leaf-1'), use(2, 'leaf-2')];
+    const both = (ms: number): void => [broken, dry].forEach((link) => goUpAndDown(link, ms, 5));
+    run([broken, dry], both);
+    expect(told).toEqual([]);
+    run([broken, dry], (ms) => {
+      both(ms);
+      if (ms % 4000 < 2000) broken.followed += 20;
+      if (ms % 4000 === 2000) broken.unseen += 3;
+    });
+    expect(told.map(({ place }) => place.interface)).toEqual(['1']);
   });
 });
 
@@ -257,7 +304,7 @@ describe('telemetry', () => {
     let expectedReports = 0;
     const detector = new TelemetryDetector(
       {
-        exporters: () => [{ row: 1, place: LEAF, nodeTag: 1, expected: expectedReports, received }],
+        exporters: () => [{ row: 1, place: LEAF, expected: expectedReports, received }],
         nodes: () => [],
         neighboursSee: () => undefined,
       },
