@@ -132,6 +132,8 @@ const schema = z.strictObject({
       openWait: duration.default(50_000),
       closeWait: duration.default(25_000),
       fabricBudget: duration.default(1e6),
+      /** From which wait on a packet is harmed; 5 % of its budget, and 25 us at least, when it is not said. */
+      harmWait: duration.optional(),
       silentAfter: duration.default(2e9),
       timeoutAfter: duration.refine((ns) => ns <= 300e9, 'must be at most 5m').default(60e9),
       incidentQuiet: duration.default(60e9),

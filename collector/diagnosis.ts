@@ -5,6 +5,7 @@ import { addressText } from './address.ts';
 import type { Config } from './config.ts';
 import { CongestionDiagnosis } from './diagnose/congestion.ts';
 import { IncidentBook, type IncidentWatcher } from './diagnose/incident.ts';
+import type { ClockEstimate } from './diagnose/clock-offsets.ts';
 import { ConditionBook } from './diagnose/condition.ts';
 import { ReportLoss } from './diagnose/report-loss.ts';
 import type { CongestionEvent, FabricEvent, Incident, Owner, Plan } from './event.ts';
@@ -114,12 +115,18 @@ export class Diagnosis {
       },
       {
         budgetNs: config.congestion.fabricBudget,
+        harmWaitNs: config.congestion.harmWait,
         sliceBudgetsNs: new Map(config.slices.map(({ name, fabricBudget }) => [name, fabricBudget])),
         silentAfterNs: config.congestion.silentAfter,
         timeoutAfterNs: config.congestion.timeoutAfter,
       },
       (event, nowNs) => this.#onEvent(event, nowNs),
     );
+  }
+
+  /** Clocks of nodes against each other, by node tag. */
+  get clocks(): ReadonlyMap<number, ClockEstimate> {
+    return this.#fabric.clocks;
   }
 
   /** Moves everything on to collector time `nowNs`. True when edges are left for the next poll. */

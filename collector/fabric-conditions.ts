@@ -7,10 +7,12 @@
 import { addressText } from './address.ts';
 import { BlackholeDetector } from './diagnose/blackhole.ts';
 import { BudgetDetector, type SliceGoal } from './diagnose/budget.ts';
+import { ClockOffsets, type ClockEstimate } from './diagnose/clock-offsets.ts';
+import { ClockSteps, type NodeDelay } from './diagnose/clock-steps.ts';
 import type { ConditionBook } from './diagnose/condition.ts';
 import { FlowSweep, type FlowVisit } from './diagnose/flow-sweep.ts';
 import { ImbalanceDetector } from './diagnose/imbalance.ts';
-import { LinkClocks } from './diagnose/link-clocks.ts';
+import { LinkClocks, type LinkDelays } from './diagnose/link-clocks.ts';
 import { LinkFlapDetector } from './diagnose/link-flap.ts';
 import { LinkLossDetector } from './diagnose/link-loss.ts';
 import { LossDetector } from './diagnose/loss.ts';
@@ -22,8 +24,10 @@ import { TelemetryDetector } from './diagnose/telemetry.ts';
 import type { Place } from './event.ts';
 import { FabricLinks } from './fabric-links.ts';
 import { FlowWord } from './flow-key.ts';
+import { rowOfTag } from './hop.ts';
 import type { Names } from './names.ts';
-import { DELAY_SLOT_NS } from './observe/port.ts';
+import { CLOCK_SLOT_NS } from './observe/clock.ts';
+import { DELAY_SLOT_NS, DELAY_SLOTS } from './observe/port.ts';
 import { STITCH_NS } from './observe/stitch.ts';
 import type { SharedState } from './shared-state.ts';
 
@@ -46,6 +50,7 @@ export class FabricConditions {
   readonly #loss: ReportLoss;
   readonly #conditions: ConditionBook;
   readonly #links: FabricLinks;
+  readonly #clocks: ClockOffsets;
   readonly #sweep: FlowSweep;
   readonly #blackhole: BlackholeDetector;
   readonly #imbalance: ImbalanceDetector;
@@ -90,6 +95,11 @@ export class FabricConditions {
       },
       (flow, nowNs) => this.#visit(flow, nowNs),
     );
+    const pairs = (): LinkDelays[] => this.#links.delays();
+    const placeOfNode = (tag: number): Place => names.nodePlace(tag);
+    const linkSlots = { slotNs: DELAY_SLOT_NS, slots: DELAY_SLOTS, lagNs: STITCH_NS };
+    const deviceZeroNs = (tag: number): bigint | undefined => state.nodes.deviceTimeNs(rowOfTag(tag), 0);
+    this.#clocks = new ClockOffsets({ pairs, placeOfNode, deviceZeroNs, ...linkSlots }, conditions);
     const flaps = new LinkFlapDetector(() => this.#links.uses(), conditions);
     this.#detectors = [
       new PathChangeDetector(
@@ -127,15 +137,9 @@ export class FabricConditions {
         },
         conditions,
       ),
-      new LinkClocks(
-        {
-          pairs: () => this.#links.delays(),
-          placeOfNode: (tag) => names.nodePlace(tag),
-          slotNs: DELAY_SLOT_NS,
-          lagNs: STITCH_NS,
-        },
-        conditions,
-      ),
+      new LinkClocks({ pairs, placeOfNode, ...linkSlots }, conditions),
+      new ClockSteps({ delays: () => this.#nodeDelays(), placeOfNode, slotNs: CLOCK_SLOT_NS }, conditions),
+      this.#clocks,
       new TelemetryDetector(
         {
           exporters: () => this.#links.exporters(),
@@ -154,6 +158,11 @@ export class FabricConditions {
     this.#imbalance.poll(nowNs);
     for (const detector of this.#detectors) detector.poll(nowNs);
     this.#conditions.advance(nowNs);
+  }
+
+  /** Clocks of nodes against each other, by node tag. */
+  get clocks(): ReadonlyMap<number, ClockEstimate> {
+    return this.#clocks.estimates;
   }
 
   /** Octets per ns that a flow used to send; 0 when it was not there before. */
@@ -209,6 +218,14 @@ export class FabricConditions {
     const { keys } = this.#state.drops;
     const place = this.#names.interfacePlace(keys.keyWord(row, 0), keys.keyWord(row, 1));
     return { place, reason: keys.keyWord(row, 2) };
+  }
+
+  #nodeDelays(): NodeDelay[] {
+    const { nodes } = this.#state;
+    return nodes.keys.usedRows().flatMap((row) => {
+      const last = nodes.lastSlot(row);
+      return last === undefined ? [] : [{ tag: this.#names.tagOfNode(row), ...last }];
+    });
   }
 
   #nodes(): { tag: number; place: Place; reports: number; lastReportNs: number }[] {

@@ -4,6 +4,7 @@
 import { countsOf, lostBeforeUs } from './accounting.ts';
 import { REFUSALS, UNKNOWN_DIALECTS, WARNINGS } from './decode/reason.ts';
 import type { Diagnosis } from './diagnosis.ts';
+import type { ClockEstimate } from './diagnose/clock-offsets.ts';
 import type { IncidentBook } from './diagnose/incident.ts';
 import { CONDITION_KINDS, type IncidentType } from './event.ts';
 import { DIALECTS } from './hop.ts';
@@ -49,6 +50,10 @@ export function measure(
   const one = (value: number): Sample[] => [{ labels: {}, value }];
   const total = (read: (state: SharedState) => number): Sample[] => one(lanes.reduce((sum, lane) => sum + read(lane.state), 0));
   const count = (name: SingleCount): Sample[] => one(counts.of(name));
+  const clocks = (read: (estimate: ClockEstimate) => number): Sample[] =>
+    lanes.flatMap(({ names, clocks: estimates }) =>
+      [...estimates].map(([tag, estimate]) => ({ labels: { node: names.nodePlace(tag).node! }, value: read(estimate) })),
+    );
   const byName = (names: readonly string[], label: string, values: Float64Array, skip = 0): Sample[] =>
     names.slice(skip).map((name, i) => ({ labels: { [label]: name }, value: values[i + skip] }));
   const perTable = (read: (keys: KeyTable) => number, column: 'rows' | 'capacity' | 'overflow' | 'evicted'): Sample[] => {
@@ -65,6 +70,9 @@ export function measure(
   const source: MetricSource = {
     fabric_workload_budget_use_ratio: () => budgetUse(incidents),
     fabric_incident_culprit_ratio: () => culpritShares(incidents),
+    fabric_clock_offset_seconds: () => clocks(({ offsetNs }) => offsetNs / 1e9),
+    fabric_clock_drift_ratio: () => clocks(({ driftRatio }) => driftRatio),
+    fabric_clock_residual_seconds: () => clocks(({ residualNs }) => residualNs / 1e9),
     fabric_incidents_open: () => openIncidents(incidents),
     fabric_incidents_total: () =>
       [...incidents.opened].map(([key, value]) => {

@@ -45,7 +45,7 @@ export class ScoreCollector implements Contestant {
 
   constructor(scenario: Scenario, telemetry: TelemetrySpec, epochUnixNs: bigint) {
     const { inventory, ...settings } = scenarioSettings({ ...scenario, telemetry });
-    const { high, low, budget } = scenario.truth;
+    const { high, low, budget, harm } = scenario.truth;
     const ns = (ps: number): string => `${ps / PS_PER_NS}ns`;
     this.#epochUnixNs = epochUnixNs;
     this.#pods = podsOf(scenario);
@@ -54,8 +54,8 @@ export class ScoreCollector implements Contestant {
         ...settings,
         // Pods that come and go are Kubernetes' to tell; a static inventory would name the wrong one.
         inventory: this.#pods.length > 0 ? [] : inventory,
-        // What counts as congestion is the operator's to say.
-        congestion: { openWait: ns(high), closeWait: ns(low), fabricBudget: ns(budget) },
+        // What counts as congestion, and as harm, is the operator's to say.
+        congestion: { openWait: ns(high), closeWait: ns(low), fabricBudget: ns(budget), harmWait: ns(harm) },
       }),
       'score',
     );

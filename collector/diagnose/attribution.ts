@@ -33,6 +33,8 @@ export interface AttributionSources {
   isFiltered: boolean;
   /** What the fabric may cost a packet of this owner, ns. */
   budgetNsOf: (owner: Owner) => number;
+  /** From which wait on a packet is harmed, ns; undefined: by its budget. */
+  harmWaitNs?: number | undefined;
   /** Of the queue's events before this one. */
   portAccount: Account;
   /** How an arrival delays the queue of the event: 0 not at all, 1 in its turn, 2 before it. */
@@ -143,7 +145,7 @@ export function attribute(
     ...culprit,
     occupancyShare: occupancy.get(ownerKeyOf(culprit)) ?? 0,
   }));
-  const harmed = victimsOf(log, whole, loss, sources.budgetNsOf, named, senderOf, sources.receiverOf, own);
+  const harmed = victimsOf(log, whole, loss, sources, named, senderOf, sources.receiverOf, own);
   const incast = incastOf(log, octets, window, counts, sources.endsOf);
   const confidence = confidenceOf({
     shares: named.map(({ buildUpShare }) => buildUpShare),

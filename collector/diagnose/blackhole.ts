@@ -17,6 +17,8 @@ const LOST_FILTERED_MS = 2400;
 /** Reports that should have come from behind: none of 20 is one chance in 500 million, if each is lost or left out by itself; there are many links and addresses. */
 const ENOUGH_EVIDENCE = 20;
 const MIN_FLOWS = 2;
+/** So many say that it is still so. */
+const STILL_EVIDENCE = 5;
 /** Nodes that have traffic are heard of more often than this, or (see above) not at all; what they would tell then is no evidence. */
 const DEAF_MS = 500;
 /** So recently somebody else must have got through. */
@@ -215,15 +217,16 @@ export class BlackholeDetector {
     const evidence = group.targets.reduce((sum, target) => sum + target.evidence, 0);
     const flows = group.targets.reduce((sum, target) => sum + target.flows.size, 0);
     if (evidence >= ENOUGH_EVIDENCE / 2) link.suspectMs = nowMs;
-    const isOpen = link.open.some(
-      ({ bits, targets }) => bits === group.bits && isSamePrefix(targets[0].words, group.targets[0].words, bits),
-    );
-    if (!isOpen && (evidence < ENOUGH_EVIDENCE || flows < MIN_FLOWS)) return;
-    if (!isOpen) link.open.push(group);
     const place = {
       ...this.#sources.placeOfPort(portRow),
       prefix: prefixText(group, (words) => this.#sources.addressText(words)),
     };
+    const isKnown = link.open.some(
+      ({ bits, targets }) => bits === group.bits && isSamePrefix(targets[0].words, group.targets[0].words, bits),
+    );
+    const isOpen = isKnown && this.#conditions.isOpen('blackhole', place);
+    if (evidence < (isOpen ? STILL_EVIDENCE : ENOUGH_EVIDENCE) || (!isOpen && flows < MIN_FLOWS)) return;
+    if (!isKnown) link.open.push(group);
     this.#conditions.raise(
       {
         kind: 'blackhole',

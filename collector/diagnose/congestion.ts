@@ -54,6 +54,8 @@ export interface CongestionOptions {
   /** What the fabric may cost a packet, ns; and one of a certain slice, by its name. */
   budgetNs: number;
   sliceBudgetsNs: ReadonlyMap<string, number>;
+  /** From which wait on a packet is harmed, ns; undefined: by its budget. */
+  harmWaitNs: number | undefined;
   /** Without a report for this long an open event is `silent`. */
   silentAfterNs: number;
   /** Silent for this long, an event is closed as `timeout`. */
@@ -313,6 +315,7 @@ export class CongestionDiagnosis {
       isFiltered: this.#sources.isFiltered(row),
       budgetNsOf: ({ slice }) =>
         (slice === undefined ? undefined : this.#options.sliceBudgetsNs.get(slice)) ?? this.#options.budgetNs,
+      harmWaitNs: this.#options.harmWaitNs,
       portAccount: this.#accounts.get(row) ?? NO_ACCOUNT,
       rankOf: (other) => this.#sources.rankOf(row, other),
       senderOf: (arrival) => ownersOf(arrival)[0],

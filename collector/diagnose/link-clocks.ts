@@ -40,46 +40,32 @@ export class LinkClocks {
     this.#conditions = conditions;
   }
 
-  /** How far the clock of the second node is ahead of that of the first, ns; undefined when no packets went both ways in that slot. */
-  static apartNs(link: LinkDelays, slot: number): number | undefined {
-    const there = link.thereNs(slot);
-    const back = link.backNs(slot);
-    return there === undefined || back === undefined ? undefined : (there - back) / 2;
-  }
-
   poll(nowNs: number): void {
     // The slot behind it has to say the same.
     const slot = Math.floor((nowNs - this.#sources.lagNs) / this.#sources.slotNs) - 2;
     if (slot === this.#slot) return;
     this.#slot = slot;
-    const votes = new Map<number, { jumped: number; still: number; byNs: number }>();
-    const voteOf = (tag: number): { jumped: number; still: number; byNs: number } => {
-      const known = votes.get(tag) ?? { jumped: 0, still: 0, byNs: 0 };
-      votes.set(tag, known);
-      return known;
-    };
+    const votes = new Map<number, Vote>();
     for (const link of this.#sources.pairs()) {
-      const jumpNs = jumpOf(link, slot);
-      const laterNs = LinkClocks.apartNs(link, slot + 1);
-      const nowApartNs = LinkClocks.apartNs(link, slot);
-      if (jumpNs === undefined || laterNs === undefined || nowApartNs === undefined) continue;
-      // One bad slot is no step: a clock that was set stays where it is, or the slot in which it was set shows a part of it.
-      const isLasting = (jumpNs + laterNs - nowApartNs) * Math.sign(jumpNs) > Math.abs(jumpNs) / 2;
-      for (const [tag, sign] of [
-        [link.fromTag, -1],
-        [link.toTag, 1],
+      const moved = movedBy(link, slot);
+      if (moved === undefined) continue;
+      for (const [tag, other, sign] of [
+        [link.fromTag, link.toTag, -1],
+        [link.toTag, link.fromTag, 1],
       ] as const) {
-        const vote = voteOf(tag);
-        if (Math.abs(jumpNs) < STEP_NS) vote.still++;
-        else if (isLasting) {
-          vote.jumped++;
-          vote.byNs = sign * jumpNs;
+        const vote = votes.get(tag) ?? { jumpedFrom: [], still: 0, byNs: 0 };
+        votes.set(tag, vote);
+        if (Math.abs(moved.jumpNs) < STEP_NS) vote.still++;
+        else if (moved.isLasting) {
+          vote.jumpedFrom.push(other);
+          vote.byNs = sign * moved.jumpNs;
         }
       }
     }
-    for (const [tag, { jumped, still, byNs }] of votes) {
-      // Its neighbour's links to others stand still; its own have all moved.
-      if (jumped === 0 || still > 0) continue;
+    for (const [tag, { jumpedFrom, still, byNs }] of votes) {
+      // Its neighbour's links to others stand still; its own have all moved. Of two that are known by one link only, it may have been either.
+      const isOther = jumpedFrom.length === 1 && votes.get(jumpedFrom[0])!.still === 0;
+      if (jumpedFrom.length === 0 || still > 0 || isOther) continue;
       this.#conditions.raise(
         {
           kind: 'clock-fault',
@@ -96,16 +82,35 @@ export class LinkClocks {
   }
 }
 
-/** By how much the clocks moved against each other since the slots before; undefined where too little is known. One bad slot among them does not count. */
-function jumpOf(link: LinkDelays, slot: number): number | undefined {
-  const now = LinkClocks.apartNs(link, slot);
-  if (now === undefined) return undefined;
+interface Vote {
+  /** Neighbours whose clocks it moved against. */
+  jumpedFrom: number[];
+  still: number;
+  byNs: number;
+}
+
+/**
+ * By how much the clocks moved against each other since the slots before, and whether they stay there: one bad slot is no step, and the slot in which a clock
+ * was set may show a part of it. Undefined where too little is known; one bad slot among those before does not count.
+ */
+function movedBy(link: LinkDelays, slot: number): { jumpNs: number; isLasting: boolean } | undefined {
+  const [now, later] = [apartNs(link, slot), apartNs(link, slot + 1)];
+  if (now === undefined || later === undefined) return undefined;
   const before: number[] = [];
   for (let back = 1; back <= SLOTS_BACK; back++) {
-    const ns = LinkClocks.apartNs(link, slot - back);
+    const ns = apartNs(link, slot - back);
     if (ns !== undefined && before.length < SLOTS_ASKED) before.push(ns);
   }
   if (before.length < SLOTS_ASKED) return undefined;
   before.sort((a, b) => a - b);
-  return now - before[(SLOTS_ASKED - 1) / 2];
+  const median = before[(SLOTS_ASKED - 1) / 2];
+  const jumpNs = now - median;
+  return { jumpNs, isLasting: (later - median) * Math.sign(jumpNs) > Math.abs(jumpNs) / 2 };
+}
+
+/** How far the clock of the second node is ahead of that of the first, ns; undefined when no packets went both ways in that slot. */
+function apartNs(link: LinkDelays, slot: number): number | undefined {
+  const there = link.thereNs(slot);
+  const back = link.backNs(slot);
+  return there === undefined || back === undefined ? undefined : (there - back) / 2;
 }

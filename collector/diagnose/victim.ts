@@ -16,6 +16,7 @@ const MAX_PODS = 16;
 interface Harm {
   owner: Owner;
   budgetNs: number;
+  harmNs: number;
   waits: number[];
   packets: number;
   delayed: number;
@@ -31,12 +32,20 @@ export interface Harmed {
   selfInflicted: Victim | null;
 }
 
-/** Victims among the senders in `log` from the build-up to the newest report of the event, worst first. `budgetNsOf` is what the fabric may cost a packet of an owner. */
+/** What is too long. */
+export interface HarmLimits {
+  /** What the fabric may cost a packet of an owner, ns. */
+  budgetNsOf: (owner: Owner) => number;
+  /** From which wait on a packet is harmed, ns; undefined: by its budget. */
+  harmWaitNs?: number | undefined;
+}
+
+/** Victims among the senders in `log` from the build-up to the newest report of the event, worst first. */
 export function victimsOf(
   log: ArrivalLog,
   window: { fromNodeNs: number; toNodeNs: number },
   lossRatio: number,
-  budgetNsOf: (owner: Owner) => number,
+  { budgetNsOf, harmWaitNs }: HarmLimits,
   culprits: readonly Culprit[],
   ownerOf: (arrival: number) => Owner,
   receiverOf: (arrival: number) => Owner,
@@ -53,7 +62,7 @@ export function victimsOf(
     const key = keyOf(owner);
     const harm = harms.get(key) ?? {
       owner,
-      budgetNs: budgetNsOf(owner),
+      ...limitsOf(budgetNsOf(owner), harmWaitNs),
       waits: [],
       packets: 0,
       delayed: 0,
@@ -64,7 +73,7 @@ export function victimsOf(
     harms.set(key, harm);
     const packets = log.weight[i] * inverse;
     harm.packets += packets;
-    if (log.waitNs[i] <= Math.max(MIN_HARM_NS, harm.budgetNs * HARMFUL_SHARE)) continue;
+    if (log.waitNs[i] <= harm.harmNs) continue;
     harm.delayed += packets;
     if (owner.pod !== undefined && harm.pods.size < MAX_PODS) harm.pods.add(owner.pod);
     harm.sumNs += log.waitNs[i] * packets;
@@ -84,6 +93,10 @@ export function victimsOf(
     victims,
     selfInflicted: own !== undefined && isHarmed(own) ? victimOf(own) : null,
   };
+}
+
+function limitsOf(budgetNs: number, harmWaitNs: number | undefined): Pick<Harm, 'budgetNs' | 'harmNs'> {
+  return { budgetNs, harmNs: harmWaitNs ?? Math.max(MIN_HARM_NS, budgetNs * HARMFUL_SHARE) };
 }
 
 function victimOf(harm: Harm): Victim {

@@ -21,6 +21,8 @@ const {
 
 const TWO_32 = 0x1_0000_0000;
 const OFFSET_WINDOW_NS = 60e9;
+/** The least delay is also told for slots of time as short as this. */
+export const CLOCK_SLOT_NS = 50e6;
 /** A stamp that is so far ahead of its own arrival, the offset taken in, cannot be right. */
 const FUTURE_NS = 500e6;
 /** Nor can one that is so much older than what came before: no report is under way for so long. */
@@ -31,7 +33,7 @@ const AGREE_NS = 100e6;
 const IDLE_NS = 600e9;
 
 const KEY_WORDS = 2;
-const FIELDS = 14;
+const FIELDS = 18;
 const LAYOUT = rowLayout(KEY_WORDS, FIELDS);
 const { rowDoubles: ROW_DOUBLES, rowWords: ROW_WORDS } = LAYOUT;
 /** Fields of a row. */
@@ -50,6 +52,10 @@ const [
   PREVIOUS_MIN_NS,
   WINDOW_START_NS,
   STRANGE_NS,
+  SLOT,
+  SLOT_LEAST_NS,
+  LAST_SLOT,
+  LAST_SLOT_LEAST_NS,
 ] = Array.from({ length: FIELDS }, (_, field) => LAYOUT.fields + field);
 
 export class NodeTable {
@@ -83,6 +89,13 @@ export class NodeTable {
 
   clockSteps(row: number): number {
     return this.#n[row * ROW_DOUBLES + CLOCK_STEPS];
+  }
+
+  /** The newest slot that is over, of those with a stamp in them: its number, and the least difference of arrival and node time in it, ns. */
+  lastSlot(row: number): { slot: number; leastNs: number } | undefined {
+    const base = row * ROW_DOUBLES;
+    const [slot, leastNs] = [this.#n[base + LAST_SLOT], this.#n[base + LAST_SLOT_LEAST_NS]];
+    return slot === 0 ? undefined : { slot, leastNs };
   }
 
   /**
@@ -171,6 +184,8 @@ export function clockStage(nodes: NodeTable, batch: HopBatch): () => void {
     n[base + LAST_REPORT_NS] = 0;
     n[base + NEWEST_NODE_NS] = 0;
     n[base + LAST_ARRIVAL_NS] = 0;
+    n[base + SLOT] = 0;
+    n[base + LAST_SLOT] = 0;
   }
 
   /** When the packet came in on the node's clock: its ingress stamp, or egress minus latency, or the arrival of the report. */
@@ -237,6 +252,13 @@ export function clockStage(nodes: NodeTable, batch: HopBatch): () => void {
   }
 
   function learnOffset(base: number, delayNs: number, nowNs: number): void {
+    const slot = Math.floor(nowNs / CLOCK_SLOT_NS);
+    if (n[base + SLOT] !== slot) {
+      n[base + LAST_SLOT_LEAST_NS] = n[base + SLOT_LEAST_NS];
+      n[base + LAST_SLOT] = n[base + SLOT];
+      n[base + SLOT] = slot;
+      n[base + SLOT_LEAST_NS] = delayNs;
+    } else if (delayNs < n[base + SLOT_LEAST_NS]) n[base + SLOT_LEAST_NS] = delayNs;
     if (nowNs - n[base + WINDOW_START_NS] > OFFSET_WINDOW_NS) {
       n[base + PREVIOUS_MIN_NS] = n[base + WINDOW_MIN_NS];
       n[base + WINDOW_MIN_NS] = Infinity;

@@ -25,7 +25,7 @@ const [BYTES, PEER_TAG, PEER_INTERFACE, PEER_VOTES, FOLLOWED, UNSEEN, RESENT, LA
 const IDLE_NS = 600e9;
 /** The least delays of the newest slots of time are kept. */
 export const DELAY_SLOT_NS = 50e6;
-const DELAY_SLOTS = 64;
+export const DELAY_SLOTS = 64;
 /** A neighbour is believed when so many more packets went there than anywhere else. */
 const MIN_PEER_VOTES = 3;
 const MAX_PEER_VOTES = 64;

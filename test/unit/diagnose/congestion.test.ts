@@ -76,7 +76,7 @@ beforeEach(() => {
       reportLossOf: () => 0,
       iso: (ns) => `t${ns}`,
     },
-    { budgetNs: 1e6, sliceBudgetsNs: new Map(), silentAfterNs: 2 * SECOND, timeoutAfterNs: 60 * SECOND },
+    { budgetNs: 1e6, sliceBudgetsNs: new Map(), harmWaitNs: undefined, silentAfterNs: 2 * SECOND, timeoutAfterNs: 60 * SECOND },
     (event) => seen.push(structuredClone(event)),
   );
 });

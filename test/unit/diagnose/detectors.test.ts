@@ -6,7 +6,6 @@ import { BudgetDetector } from '../../../collector/diagnose/budget.ts';
 import { ConditionBook, type Finding } from '../../../collector/diagnose/condition.ts';
 import { FlowSweep, type FlowVisit } from '../../../collector/diagnose/flow-sweep.ts';
 import { ImbalanceDetector, type Way } from '../../../collector/diagnose/imbalance.ts';
-import { LinkClocks } from '../../../collector/diagnose/link-clocks.ts';
 import { LinkFlapDetector, type LinkUse } from '../../../collector/diagnose/link-flap.ts';
 import { LinkLossDetector, type LinkCounts } from '../../../collector/diagnose/link-loss.ts';
 import { LossDetector } from '../../../collector/diagnose/loss.ts';
@@ -264,37 +263,6 @@ describe('links that go down and come back', () => {
       if (ms % 4000 === 2000) broken.unseen += 3;
     });
     expect(told.map(({ place }) => place.interface)).toEqual(['1']);
-  });
-});
-
-describe('clocks by links', () => {
-  const slotNs = 50e6;
-  /** Offsets of the clocks of three nodes in a row, by slot. */
-  const run = (offsetNs: (node: number, slot: number) => number): void => {
-    const pair = (from: number, to: number) => ({
-      fromTag: from,
-      toTag: to,
-      thereNs: (slot: number) => 500 + offsetNs(to, slot) - offsetNs(from, slot),
-      backNs: (slot: number) => 500 + offsetNs(from, slot) - offsetNs(to, slot),
-    });
-    const detector = new LinkClocks(
-      { pairs: () => [pair(1, 2), pair(2, 3), pair(1, 3)], placeOfNode: (tag) => ({ node: `n${tag}` }), slotNs, lagNs: 0 },
-      conditions,
-    );
-    for (let slot = 5; slot < 40; slot++) detector.poll(slot * slotNs + 1);
-  };
-
-  it('a step of one node is told of that node alone', () => {
-    run((node, slot) => (node === 2 && slot >= 20 ? 2e6 : 0));
-    expect(told).toMatchObject([{ kind: 'clock-fault', place: { node: 'n2' } }]);
-    conditions.refresh(0);
-    expect(told.every(({ place }) => place.node === 'n2')).toBe(true);
-  });
-
-  it('offsets that stay and clocks that drift are no step, nor is one bad slot', () => {
-    run((node, slot) => node * 50e3 + node * slot * 1.5e3);
-    run((node, slot) => (node === 2 && slot === 20 ? 300e3 : 0));
-    expect(told).toEqual([]);
   });
 });
 

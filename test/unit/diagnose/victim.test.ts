@@ -24,14 +24,8 @@ const culprits: Culprit[] = [
 function harmed(arrivals: HandMadeArrival[], loss = 0) {
   const log = logOf(arrivals);
   const ownerOf = (i: number) => (log.flowRow[i] === 4 ? workload('x', 'unknown') : workload(names[log.flowRow[i]]));
-  return victimsOf(
-    log,
-    { fromNodeNs: 0, toNodeNs: 1e9 },
-    loss,
-    () => BUDGET_NS,
-    culprits,
-    ownerOf,
-    () => workload('db'),
+  return victimsOf(log, { fromNodeNs: 0, toNodeNs: 1e9 }, loss, { budgetNsOf: () => BUDGET_NS }, culprits, ownerOf, () =>
+    workload('db'),
   );
 }
 const victims = (arrivals: HandMadeArrival[], loss = 0) => harmed(arrivals, loss).victims;
@@ -72,6 +66,12 @@ it('are harmed and measured by the budget of their own slice', () => {
   const log = logOf([...packets(1, 100, 900_000), ...packets(2, 100, 400_000), ...packets(3, 100, 400_000)]);
   const ownerOf = (i: number) => ({ ...workload(names[log.flowRow[i]]), ...(log.flowRow[i] === 3 ? { slice: 'patient' } : {}) });
   const budgetOf = ({ slice }: Owner): number => (slice === 'patient' ? 10e6 : 0.5e6);
-  const found = victimsOf(log, { fromNodeNs: 0, toNodeNs: 1e9 }, 0, budgetOf, culprits, ownerOf, () => workload('db')).victims;
+  const found = victimsOf(log, { fromNodeNs: 0, toNodeNs: 1e9 }, 0, { budgetNsOf: budgetOf }, culprits, ownerOf, () =>
+    workload('db'),
+  ).victims;
   expect(found.map(({ workload: name, budgetUse }) => [name, budgetUse])).toEqual([['patient', 0.8]]);
+  const strict = { budgetNsOf: budgetOf, harmWaitNs: 350_000 };
+  expect(
+    victimsOf(log, { fromNodeNs: 0, toNodeNs: 1e9 }, 0, strict, culprits, ownerOf, () => workload('db')).victims,
+  ).toHaveLength(2);
 });
