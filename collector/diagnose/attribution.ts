@@ -113,7 +113,7 @@ export function attribute(
   // Conservation: what came in is what left at line rate plus what is queued at the peak; of a packet that waits, what is served meanwhile.
   const expected = isStarved
     ? rate * edge[Edge.peakWaitNs]
-    : rate * (window.toNodeNs - window.fromNodeNs + edge[Edge.peakWaitNs]);
+    : rate * (window.toNodeNs - filledFromNs(log, window, own) + edge[Edge.peakWaitNs]);
   const seen = isStarved ? served.all : verdict.totalBytes;
   const isKnown = isWhole && expected > 0;
   const coverage = isKnown ? Math.min(1, seen / expected) : null;
@@ -223,6 +223,20 @@ function servedDuringPeak(
     all: Math.min(sums.all, rate * (toNs - fromNs)),
     before: sums.before,
   };
+}
+
+/**
+ * Since when the port has surely been busy: a queue that holds what takes so long to send has taken about that long to fill. Where reports are few, the last
+ * one that found it empty may lie long before.
+ */
+function filledFromNs(log: ArrivalLog, { fromNodeNs, toNodeNs }: BuildUp, isOwn: (arrival: number) => boolean): number {
+  let [firstNs, waitNs] = [Infinity, 0];
+  for (let i = 0; i < log.length; i++) {
+    const atNs = log.enqueueNodeNs[i];
+    if (atNs < fromNodeNs || atNs > toNodeNs || atNs >= firstNs || !isOwn(i)) continue;
+    [firstNs, waitNs] = [atNs, log.waitNs[i]];
+  }
+  return firstNs === Infinity ? fromNodeNs : Math.max(fromNodeNs, firstNs - waitNs);
 }
 
 /** What part of the longest wait the octets in the queue explain; all of it where depth or rate is not known. */
