@@ -12,7 +12,7 @@ import { confidenceOf } from './confidence.ts';
 import { counterfactualShares, piecesOf, type Pieces } from './counterfactual.ts';
 import { blame, occupancyOf, octetsOf, type Blame, type BuildUp } from './culprit.ts';
 import { incastOf, type Incast } from './incast.ts';
-import { ownerKeys } from './order.ts';
+import { partiesOf, type Parties } from './parties.ts';
 import { unseenOf, type Unseen } from './unseen.ts';
 import { victimsOf } from './victim.ts';
 
@@ -90,10 +90,10 @@ export function attribute(
   sources: AttributionSources,
 ): Attribution {
   const { portBytesPerNs: rate, senderOf, paceOf } = sources;
-  const senders = { ownerOf: senderOf, paceOf };
+  const parties = partiesOf(log, senderOf);
   const loss = lossRatio ?? 0;
   const row = edge[Edge.queueRow];
-  const rank = Uint8Array.from(log.queueRow, (queue) => (queue === row ? 1 : sources.rankOf(queue)));
+  const rank = ranksOf(log, row, sources.rankOf);
   const whole: BuildUp = {
     fromNodeNs: edge[Edge.buildUpNodeNs],
     toNodeNs: edge[Edge.lastNodeNs],
@@ -105,7 +105,7 @@ export function attribute(
   const counts = (arrival: number): boolean => rank[arrival] > 0;
 
   const octets = octetsOf(log, loss, window);
-  const verdict = blame(log, octets, window, senders, counts);
+  const verdict = blame(log, octets, window, parties, paceOf, counts);
   const wholeOctets = octetsOf(log, loss, whole);
   const served = servedDuringPeak(edge, log, rank, wholeOctets, rate);
   const isStarved =
@@ -131,7 +131,7 @@ export function attribute(
   // What is served before a starved queue waits too little to be reported past the filter: there, too, it is what is left over.
   const isKeptBack = isStarved && sources.isFiltered && coverage !== null && coverage < 1 - UNSEEN_SHARE;
   const isResidual = isKeptBack || (isMissing && sources.isFiltered && giveToFiltered(log, octets, window, unseen.bytes, counts));
-  const shares = isResidual ? blame(log, octets, window, senders, counts) : verdict;
+  const shares = isResidual ? blame(log, octets, window, parties, paceOf, counts) : verdict;
   const unwatched = isMissing && !isResidual ? unseen : undefined;
   const culprits = unwatched === undefined ? shares.culprits : withUnwatched(shares, unwatched.bytes);
 
@@ -140,12 +140,12 @@ export function attribute(
     giveToFiltered(log, wholeOctets, whole, unseenOf(log, wholeOctets, whole, own)?.bytes ?? 0, counts);
   const drain = isWhole ? rate : Math.min(rate, drainOf(log, whole, loss));
   const pieces = piecesOf(log, wholeOctets, { ...whole, portBytesPerNs: drain }, rank, own);
-  const occupancy = occupancyOf(log, wholeOctets, whole, senderOf, own);
-  const named = withCounterfactuals(culprits, pieces, drain, wholeUnseen, senderOf).map((culprit) => ({
+  const occupancy = occupancyOf(log, wholeOctets, whole, parties, own);
+  const named = withCounterfactuals(culprits, pieces, drain, wholeUnseen, parties).map((culprit) => ({
     ...culprit,
-    occupancyShare: occupancy.get(ownerKeyOf(culprit)) ?? 0,
+    occupancyShare: occupancy[parties.keys.indexOf(ownerKeyOf(culprit))] ?? 0,
   }));
-  const harmed = victimsOf(log, whole, loss, sources, named, senderOf, sources.receiverOf, own);
+  const harmed = victimsOf(log, whole, loss, sources, named, parties, sources.receiverOf, own);
   const incast = incastOf(log, octets, window, counts, sources.endsOf);
   const confidence = confidenceOf({
     shares: named.map(({ buildUpShare }) => buildUpShare),
@@ -183,6 +183,22 @@ export function attribute(
       explainedShare: depthShareOf(edge, rate),
     },
   };
+}
+
+/** How each arrival delays queue `row`: see rankOf. A log has few queues. */
+function ranksOf(log: ArrivalLog, row: number, rankOf: (queueRow: number) => number): Uint8Array {
+  const ranks = new Uint8Array(log.length);
+  const known = new Map([[row, 1]]);
+  let [lastRow, lastRank] = [row, 1];
+  for (let i = 0; i < log.length; i++) {
+    if (log.queueRow[i] !== lastRow) {
+      lastRow = log.queueRow[i];
+      lastRank = known.get(lastRow) ?? rankOf(lastRow);
+      known.set(lastRow, lastRank);
+    }
+    ranks[i] = lastRank;
+  }
+  return ranks;
 }
 
 /**
@@ -310,12 +326,12 @@ function withCounterfactuals(
   pieces: Pieces,
   drain: number,
   unseen: Unseen | undefined,
-  senderOf: (arrival: number) => Owner,
+  { sender, owner, keys }: Parties,
 ): Culprit[] {
-  const groups = new Map(culprits.map((culprit, i) => [ownerKeyOf(culprit), i]));
-  const unwatched = groups.get(ownerKeyOf(UNWATCHED)) ?? -1;
-  const keyOf = ownerKeys();
-  const groupOf = (arrival: number): number => (arrival < 0 ? unwatched : (groups.get(keyOf(senderOf(arrival))) ?? -1));
+  const names = culprits.map((culprit) => ownerKeyOf(culprit));
+  const unwatched = names.indexOf(ownerKeyOf(UNWATCHED));
+  const groups = Int32Array.from(keys, (key) => names.indexOf(key));
+  const groupOf = (arrival: number): number => (arrival < 0 ? unwatched : groups[owner[sender[arrival]]]);
   const shares = counterfactualShares(pieces, unseen, drain, culprits.length, groupOf);
   return culprits.map((culprit, i) => ({
     ...culprit,

@@ -5,7 +5,8 @@
 
 import type { Culprit, Owner } from '../event.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
-import { flowKeyOf, ownerKeys, timeOrderOf } from './order.ts';
+import { flowKeyOf, timeOrderOf } from './order.ts';
+import type { Parties } from './parties.ts';
 
 /** Octets of IPv4 and TCP headers in the length of a segment, and the usual payload of a full one: added to sequence deltas. */
 const TCP_HEADER_BYTES = 40;
@@ -18,6 +19,8 @@ const HALF_SEQUENCE = 0x8000_0000;
 const MAX_CULPRITS = 8;
 const MAX_FLOWS = 10;
 const MAX_PODS = 16;
+/** An owner that is known as surely as this is known. */
+const SURE = 0.8;
 
 /** The culprits of one build-up, largest first, and what the shares rest on. */
 export interface Blame {
@@ -76,61 +79,64 @@ export function octetsOf(log: ArrivalLog, lossRatio: number, window: BuildUp): F
   return octets;
 }
 
-/** What is known of senders, by arrival of a log. */
-export interface Senders {
-  ownerOf: (arrival: number) => Owner;
-  /** Octets per ns that the arrival's flow used to send; 0 when it was not there before. */
-  paceOf: (arrival: number) => number;
-}
-
 interface Group {
   owner: Owner;
   bytes: number;
   usualBytes: number;
-  flows: Set<number>;
+  flows: number;
   pods: Set<string>;
 }
 
-/** Shares of the build-up by owner of the sender. `octets` as from octetsOf; `counts` says which arrivals matter. Occupancy is left to occupancyOf. */
+/**
+ * Shares of the build-up by owner of the sender. `octets` as from octetsOf; `paceOf`: octets per ns that the flow of an arrival used to send, 0 when it was
+ * not there before; `counts` says which arrivals matter. What a culprit held of the queue is left to occupancyOf.
+ */
 export function blame(
   log: ArrivalLog,
   octets: Float64Array,
   window: BuildUp,
-  { ownerOf, paceOf }: Senders,
+  { sender, flow, senders, owner: ownerOf, keys, firstArrival }: Parties,
+  paceOf: (arrival: number) => number,
   counts: (arrival: number) => boolean = () => true,
 ): Blame {
-  const keyOf = ownerKeys();
-  const groups = new Map<string, Group>();
-  const flows = new Map<number, { arrival: number; bytes: number }>();
+  const groups = keys.map((_, one): Group => {
+    return { owner: senders[ownerOf.indexOf(one)], bytes: 0, usualBytes: 0, flows: 0, pods: new Set() };
+  });
+  const flowBytes = new Float64Array(firstArrival.length);
+  /** By flow: the group that it was counted in, plus one. */
+  const countedIn = new Uint32Array(firstArrival.length);
   const sums = { total: 0, squares: 0, identified: 0, reported: 0, reports: 0 };
   const spanNs = window.toNodeNs - window.fromNodeNs;
   for (let i = 0; i < log.length; i++) {
-    if (log.enqueueNodeNs[i] < window.fromNodeNs || log.enqueueNodeNs[i] > window.toNodeNs) continue;
-    if (!counts(i)) continue;
-    const owner = ownerOf(i);
-    const key = keyOf(owner);
-    const group = groups.get(key) ?? { owner, bytes: 0, usualBytes: 0, flows: new Set<number>(), pods: new Set<string>() };
-    groups.set(key, group);
+    if (log.enqueueNodeNs[i] < window.fromNodeNs || log.enqueueNodeNs[i] > window.toNodeNs || !counts(i)) continue;
+    const owner = senders[sender[i]];
+    const counted = ownerOf[sender[i]];
+    const group = groups[counted];
     group.bytes += octets[i];
     if (owner.pod !== undefined && group.pods.size < MAX_PODS) group.pods.add(owner.pod);
-    const flow = flowKeyOf(log, i);
-    if (!group.flows.has(flow)) group.usualBytes += paceOf(i) * spanNs;
-    group.flows.add(flow);
-    const known = flows.get(flow);
-    if (known === undefined) flows.set(flow, { arrival: i, bytes: octets[i] });
-    else known.bytes += octets[i];
+    if (countedIn[flow[i]] !== counted + 1) {
+      countedIn[flow[i]] = counted + 1;
+      group.flows++;
+      group.usualBytes += paceOf(i) * spanNs;
+    }
+    flowBytes[flow[i]] += octets[i];
     sums.total += octets[i];
     sums.squares += octets[i] * octets[i];
     sums.reported += log.lengthBytes[i];
     sums.reports++;
-    if (owner.kind !== 'unknown' && owner.confidence >= 0.8) sums.identified += octets[i];
+    if (owner.kind !== 'unknown' && owner.confidence >= SURE) sums.identified += octets[i];
   }
   return {
-    culprits: [...groups.values()]
+    culprits: groups
+      .filter(({ flows }) => flows > 0)
       .sort((a, b) => b.bytes - a.bytes)
       .slice(0, MAX_CULPRITS)
       .map((group) => culpritOf(group, sums.total)),
-    flows: [...flows.values()].sort((a, b) => b.bytes - a.bytes).slice(0, MAX_FLOWS),
+    flows: firstArrival
+      .map((arrival, one) => ({ arrival, bytes: flowBytes[one] }))
+      .filter(({ bytes }) => bytes > 0)
+      .sort((a, b) => b.bytes - a.bytes)
+      .slice(0, MAX_FLOWS),
     totalBytes: sums.total,
     reportedBytes: sums.reported,
     reports: sums.reports,
@@ -149,32 +155,29 @@ function culpritOf({ owner, bytes, usualBytes, flows, pods }: Group, totalBytes:
     buildUpBytes: Math.round(bytes),
     occupancyShare: 0,
     excessShare: bytes === 0 ? 0 : Math.max(0, 1 - usualBytes / bytes),
-    flows: flows.size,
+    flows,
     counterfactual: null,
   };
 }
 
 /**
- * Shares of a queue by owner: over a busy period the area under its depth is the sum of size times residence of its packets, so that it splits by who sent
- * them. `octets` are those of the whole event, `isOwn` tells the packets of the queue.
+ * Shares of a queue by index of the owner: over a busy period the area under its depth is the sum of size times residence of its packets, so that it splits by
+ * who sent them. `octets` are those of the whole event, `isOwn` tells the packets of the queue.
  */
 export function occupancyOf(
   log: ArrivalLog,
   octets: Float64Array,
   window: BuildUp,
-  ownerOf: (arrival: number) => Owner,
+  { sender, owner, keys }: Parties,
   isOwn: (arrival: number) => boolean,
-): Map<string, number> {
-  const keyOf = ownerKeys();
-  const areas = new Map<string, number>();
+): Float64Array {
+  const areas = new Float64Array(keys.length);
   let all = 0;
   for (let i = 0; i < log.length; i++) {
     if (log.enqueueNodeNs[i] < window.fromNodeNs || log.enqueueNodeNs[i] > window.toNodeNs || !isOwn(i)) continue;
     const area = octets[i] * log.waitNs[i];
-    const key = keyOf(ownerOf(i));
-    areas.set(key, (areas.get(key) ?? 0) + area);
+    areas[owner[sender[i]]] += area;
     all += area;
   }
-  for (const [key, area] of areas) areas.set(key, all === 0 ? 0 : area / all);
-  return areas;
+  return all === 0 ? areas : areas.map((area) => area / all);
 }

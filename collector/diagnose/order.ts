@@ -1,7 +1,6 @@
 // Arrivals of a log by time. Reports come in the order in which packets left, which for one queue is the order in which they came: mostly there is nothing
 // to sort, and what was sorted once is kept as long as the log.
 
-import { ownerKeyOf, type Owner } from '../event.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
 
 const known = new WeakMap<ArrivalLog, Uint32Array>();
@@ -24,17 +23,4 @@ const GENERATIONS = 1024;
 /** Tells the flows of a log apart. */
 export function flowKeyOf(log: ArrivalLog, arrival: number): number {
   return log.flowRow[arrival] * GENERATIONS + (log.flowGeneration[arrival] % GENERATIONS);
-}
-
-/** Keys of owners; the same object is asked for its key once. */
-export function ownerKeys(): (owner: Owner) => string {
-  const keys = new Map<Owner, string>();
-  return (owner) => {
-    let key = keys.get(owner);
-    if (key === undefined) {
-      key = ownerKeyOf(owner);
-      keys.set(owner, key);
-    }
-    return key;
-  };
 }

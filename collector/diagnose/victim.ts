@@ -2,8 +2,8 @@
 // Rule: the workload that leads the build-up is not its victim: its own wait is its own doing, and told apart. Every other one may be both.
 
 import { ownerKeyOf, type Culprit, type Owner, type Victim } from '../event.ts';
-import { ownerKeys } from './order.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
+import type { Parties } from './parties.ts';
 
 const MIN_HARM_NS = 25_000;
 /** Of the budget: a wait as long as this harms. */
@@ -47,45 +47,35 @@ export function victimsOf(
   lossRatio: number,
   { budgetNsOf, harmWaitNs }: HarmLimits,
   culprits: readonly Culprit[],
-  ownerOf: (arrival: number) => Owner,
+  { sender, senders, owner: ownerOf, keys }: Parties,
   receiverOf: (arrival: number) => Owner,
   isOwn: (arrival: number) => boolean = () => true,
 ): Harmed {
   const inverse = 1 / (1 - Math.min(lossRatio, 0.95));
-  const leader = culprits[0] === undefined ? undefined : ownerKeyOf(culprits[0]);
-  const keyOf = ownerKeys();
-  const harms = new Map<string, Harm>();
+  const harms = keys.map((_, one): Harm => {
+    const owner = senders[ownerOf.indexOf(one)];
+    const sums = { waits: [], packets: 0, delayed: 0, sumNs: 0, towards: new Map<Owner, number>(), pods: new Set<string>() };
+    return { owner, ...limitsOf(budgetNsOf(owner), harmWaitNs), ...sums };
+  });
   for (let i = 0; i < log.length; i++) {
-    if (log.enqueueNodeNs[i] < window.fromNodeNs || log.enqueueNodeNs[i] > window.toNodeNs) continue;
-    if (!isOwn(i)) continue;
-    const owner = ownerOf(i);
-    const key = keyOf(owner);
-    const harm = harms.get(key) ?? {
-      owner,
-      ...limitsOf(budgetNsOf(owner), harmWaitNs),
-      waits: [],
-      packets: 0,
-      delayed: 0,
-      sumNs: 0,
-      towards: new Map<Owner, number>(),
-      pods: new Set<string>(),
-    };
-    harms.set(key, harm);
+    if (log.enqueueNodeNs[i] < window.fromNodeNs || log.enqueueNodeNs[i] > window.toNodeNs || !isOwn(i)) continue;
+    const harm = harms[ownerOf[sender[i]]];
+    const { pod } = senders[sender[i]];
     const packets = log.weight[i] * inverse;
     harm.packets += packets;
     if (log.waitNs[i] <= harm.harmNs) continue;
     harm.delayed += packets;
-    if (owner.pod !== undefined && harm.pods.size < MAX_PODS) harm.pods.add(owner.pod);
+    if (pod !== undefined && harm.pods.size < MAX_PODS) harm.pods.add(pod);
     harm.sumNs += log.waitNs[i] * packets;
     harm.waits.push(log.waitNs[i]);
     const receiver = receiverOf(i);
     harm.towards.set(receiver, (harm.towards.get(receiver) ?? 0) + packets);
   }
   const isHarmed = (h: Harm): boolean => h.delayed >= MIN_PACKETS || (h.waits.length >= 2 && h.delayed >= h.packets * MIN_SHARE);
-  const own = leader === undefined ? undefined : harms.get(leader);
-  if (leader !== undefined) harms.delete(leader);
-  const victims = [...harms.values()]
-    .filter(isHarmed)
+  const leader = culprits[0] === undefined ? -1 : keys.indexOf(ownerKeyOf(culprits[0]));
+  const own = harms[leader] as Harm | undefined;
+  const victims = harms
+    .filter((harm) => harm !== own && isHarmed(harm))
     .sort((a, b) => b.sumNs - a.sumNs)
     .slice(0, MAX_VICTIMS)
     .map(victimOf);

@@ -1,7 +1,10 @@
 // Who filled the queue: octets per report, the window, and what must never count for more than it was.
 
 import { describe, expect, it } from 'vitest';
-import { blame, occupancyOf, octetsOf, type BuildUp, type Senders } from '../../../collector/diagnose/culprit.ts';
+import { blame, occupancyOf, octetsOf, type BuildUp } from '../../../collector/diagnose/culprit.ts';
+import { partiesOf } from '../../../collector/diagnose/parties.ts';
+import type { Owner } from '../../../collector/event.ts';
+import type { ArrivalLog } from '../../../collector/memory/arrivals.ts';
 import { logOf, workload, type HandMadeArrival } from '../../support/arrivals.ts';
 
 const WINDOW: BuildUp = { fromNodeNs: 0, toNodeNs: 1_000_000, portBytesPerNs: 1.25 };
@@ -70,8 +73,9 @@ describe('octets that a report stands for', () => {
   });
 });
 
-/** Senders of which nothing was seen before. */
-const newcomers = (ownerOf: Senders['ownerOf']): Senders => ({ ownerOf, paceOf: () => 0 });
+/** Of senders of which nothing was seen before. */
+const blameOf = (log: ArrivalLog, ownerOf: (arrival: number) => Owner, counts?: (arrival: number) => boolean) =>
+  blame(log, octetsOf(log, 0, WINDOW), WINDOW, partiesOf(log, ownerOf), () => 0, counts);
 
 describe('blame', () => {
   it('a steady elephant does not take the blame for a burst, and a trickle from before takes none', () => {
@@ -83,24 +87,14 @@ describe('blame', () => {
     ];
     const log = logOf(arrivals);
     const owners = [workload('none'), workload('alpha'), workload('beta')];
-    const verdict = blame(
-      log,
-      octetsOf(log, 0, WINDOW),
-      WINDOW,
-      newcomers((i) => owners[log.flowRow[i]]),
-    );
+    const verdict = blameOf(log, (i) => owners[log.flowRow[i]]);
     expect(verdict.culprits[0]).toMatchObject({ workload: 'beta', flows: 1 });
     expect(verdict.culprits[0].buildUpShare).toBeGreaterThan(0.99);
   });
 
   it('adds up flows of one workload, says how much is unknown, and how few reports it rests on', () => {
     const log = logOf([...[1, 2, 3].map((flow) => ({ atNs: flow * 100, flow })), { atNs: 500, flow: 4 }, { atNs: 2e6, flow: 4 }]);
-    const verdict = blame(
-      log,
-      octetsOf(log, 0, WINDOW),
-      WINDOW,
-      newcomers((i) => (log.flowRow[i] === 4 ? workload('unknown', 'unknown') : workload('swarm'))),
-    );
+    const verdict = blameOf(log, (i) => (log.flowRow[i] === 4 ? workload('unknown', 'unknown') : workload('swarm')));
     expect(verdict.culprits.map((c) => [c.workload, c.buildUpShare, c.flows])).toEqual([
       ['swarm', 0.75, 3],
       ['unknown', 0.25, 1],
@@ -112,12 +106,9 @@ describe('blame', () => {
 
   it('counts reports and what was reported, only of arrivals that matter and lie in the window', () => {
     const log = logOf([-5, 0, 500_000, 1_000_000, 1_000_001].map((atNs, flow) => ({ atNs, flow, bytes: 100 })));
-    const octets = octetsOf(log, 0, WINDOW);
-    const verdict = blame(
+    const verdict = blameOf(
       log,
-      octets,
-      WINDOW,
-      newcomers(() => workload('a')),
+      () => workload('a'),
       (i) => i !== 2,
     );
     expect(verdict).toMatchObject({ reports: 2, reportedBytes: 200, totalBytes: 200 });
@@ -127,16 +118,11 @@ describe('blame', () => {
   it('knows pods by name where there are any, sixteen at most, and tells only of surely known owners', () => {
     const log = logOf(Array.from({ length: 20 }, (_, i) => ({ atNs: i, flow: i })));
     const of = (confidence: number, hasPods: boolean) =>
-      blame(
-        log,
-        octetsOf(log, 0, WINDOW),
-        WINDOW,
-        newcomers((i) => ({
-          ...workload('a'),
-          confidence,
-          ...(hasPods ? { pod: `a-${i}` } : {}),
-        })),
-      );
+      blameOf(log, (i) => ({
+        ...workload('a'),
+        confidence,
+        ...(hasPods ? { pod: `a-${i}` } : {}),
+      }));
     expect(of(0.8, true).culprits[0].pods).toHaveLength(16);
     expect(of(0.8, false).culprits[0]).not.toHaveProperty('pods');
     expect(of(0.8, true).identifiedShare).toBe(1);
@@ -145,22 +131,8 @@ describe('blame', () => {
 
   it('names eight at most, and of nothing nobody', () => {
     const log = logOf(Array.from({ length: 12 }, (_, i) => ({ atNs: i, flow: i })));
-    expect(
-      blame(
-        log,
-        octetsOf(log, 0, WINDOW),
-        WINDOW,
-        newcomers((i) => workload(`w${i}`)),
-      ).culprits,
-    ).toHaveLength(8);
-    expect(
-      blame(
-        logOf([]),
-        new Float64Array(0),
-        WINDOW,
-        newcomers(() => workload('a')),
-      ),
-    ).toMatchObject({
+    expect(blameOf(log, (i) => workload(`w${i}`)).culprits).toHaveLength(8);
+    expect(blameOf(logOf([]), () => workload('a'))).toMatchObject({
       culprits: [],
       totalBytes: 0,
       effectiveReports: 0,
@@ -205,10 +177,13 @@ describe('octets by sequence, to the octet', () => {
     // Flows 1 and 2 send 3000 octets each in the window; flow 1 did so before.
     const log = logOf([0, 1, 2, 3].map((i) => ({ atNs: i * 1000, flow: 1 + (i % 2) })));
     const window = { ...WINDOW, toNodeNs: 3000 };
-    const verdict = blame(log, octetsOf(log, 0, window), window, {
-      ownerOf: (i) => workload(`w${log.flowRow[i]}`),
-      paceOf: (i) => (log.flowRow[i] === 1 ? 1 : 0.25),
-    });
+    const verdict = blame(
+      log,
+      octetsOf(log, 0, window),
+      window,
+      partiesOf(log, (i) => workload(`w${log.flowRow[i]}`)),
+      (i) => (log.flowRow[i] === 1 ? 1 : 0.25),
+    );
     expect(Object.fromEntries(verdict.culprits.map((one) => [one.workload, one.excessShare]))).toEqual({ w1: 0, w2: 0.75 });
     expect(verdict.flows.map(({ arrival, bytes }) => [log.flowRow[arrival], bytes])).toEqual([
       [1, 3000],
@@ -224,12 +199,7 @@ it('the area under a queue splits by who stood in it for how long, over the pack
     { atNs: 20, flow: 3, waitNs: 9999 },
     { atNs: 2e6, flow: 2, waitNs: 9999 },
   ]);
-  const shares = occupancyOf(
-    log,
-    octetsOf(log, 0, WINDOW),
-    WINDOW,
-    (i) => workload(`w${log.flowRow[i]}`),
-    (i) => log.flowRow[i] !== 3,
-  );
-  expect([...shares.values()]).toEqual([0.75, 0.25]);
+  const parties = partiesOf(log, (i) => workload(`w${log.flowRow[i]}`));
+  const shares = occupancyOf(log, octetsOf(log, 0, WINDOW), WINDOW, parties, (i) => log.flowRow[i] !== 3);
+  expect([...shares.values()]).toEqual([0.75, 0.25, 0]);
 });

@@ -1,6 +1,7 @@
 // Who suffered: workloads with delayed packets, and not those who made the delay.
 
 import { expect, it } from 'vitest';
+import { partiesOf } from '../../../collector/diagnose/parties.ts';
 import { victimsOf } from '../../../collector/diagnose/victim.ts';
 import type { Culprit, Owner } from '../../../collector/event.ts';
 import { logOf, workload, type HandMadeArrival } from '../../support/arrivals.ts';
@@ -24,8 +25,14 @@ const culprits: Culprit[] = [
 function harmed(arrivals: HandMadeArrival[], loss = 0) {
   const log = logOf(arrivals);
   const ownerOf = (i: number) => (log.flowRow[i] === 4 ? workload('x', 'unknown') : workload(names[log.flowRow[i]]));
-  return victimsOf(log, { fromNodeNs: 0, toNodeNs: 1e9 }, loss, { budgetNsOf: () => BUDGET_NS }, culprits, ownerOf, () =>
-    workload('db'),
+  return victimsOf(
+    log,
+    { fromNodeNs: 0, toNodeNs: 1e9 },
+    loss,
+    { budgetNsOf: () => BUDGET_NS },
+    culprits,
+    partiesOf(log, ownerOf),
+    () => workload('db'),
   );
 }
 const victims = (arrivals: HandMadeArrival[], loss = 0) => harmed(arrivals, loss).victims;
@@ -66,12 +73,18 @@ it('are harmed and measured by the budget of their own slice', () => {
   const log = logOf([...packets(1, 100, 900_000), ...packets(2, 100, 400_000), ...packets(3, 100, 400_000)]);
   const ownerOf = (i: number) => ({ ...workload(names[log.flowRow[i]]), ...(log.flowRow[i] === 3 ? { slice: 'patient' } : {}) });
   const budgetOf = ({ slice }: Owner): number => (slice === 'patient' ? 10e6 : 0.5e6);
-  const found = victimsOf(log, { fromNodeNs: 0, toNodeNs: 1e9 }, 0, { budgetNsOf: budgetOf }, culprits, ownerOf, () =>
-    workload('db'),
+  const found = victimsOf(
+    log,
+    { fromNodeNs: 0, toNodeNs: 1e9 },
+    0,
+    { budgetNsOf: budgetOf },
+    culprits,
+    partiesOf(log, ownerOf),
+    () => workload('db'),
   ).victims;
   expect(found.map(({ workload: name, budgetUse }) => [name, budgetUse])).toEqual([['patient', 0.8]]);
   const strict = { budgetNsOf: budgetOf, harmWaitNs: 350_000 };
   expect(
-    victimsOf(log, { fromNodeNs: 0, toNodeNs: 1e9 }, 0, strict, culprits, ownerOf, () => workload('db')).victims,
+    victimsOf(log, { fromNodeNs: 0, toNodeNs: 1e9 }, 0, strict, culprits, partiesOf(log, ownerOf), () => workload('db')).victims,
   ).toHaveLength(2);
 });
