@@ -25,8 +25,8 @@ const HISTORY_WORDS = HISTORY_DOUBLES * 2;
 const HOP_DOUBLES = 4;
 const FIRST_HOP = 4;
 const MAX_HOPS = 5;
-/** Header words: two hashes of the packet (both 0: free), hops, flaws; and as a double the collector time of its first report; behind that its length, octets. */
-const [HASH, CHECK, HOPS, FLAWED, LENGTH] = [0, 1, 2, 3, 6];
+/** Header words: hash of the packet, hops, flaws; and as a double the collector time of its first report; behind that its length, octets. */
+const [CHECK, HOPS, FLAWED, LENGTH] = [0, 1, 2, 6];
 const FIRST_NS = 2;
 /** A hop: times in and out, ns on the node's clock; node, row of its egress interface, ingress interface, TTL. */
 const [IN_NS, OUT_NS] = [0, 1];
@@ -40,6 +40,8 @@ const WAYS = 4;
 export const STITCH_NS = 100e6;
 /** How often it is asked whether fewer packets should be followed, or more. */
 const REVIEW_NS = 100e6;
+/** So many refused, and so long after the last time, do not wait for it. */
+const [HASTY_REFUSED, HASTY_NS] = [1024, 1e6];
 /** Between two batches no more time than this counts. */
 const LONGEST_STEP_NS = 10e6;
 /** One packet in 2 to the power of this, at the least. */
@@ -51,6 +53,8 @@ export class StitchTable {
   readonly histories: number;
   readonly doubles: Float64Array;
   readonly words: Uint32Array;
+  /** By history: another hash of its packet, never 0; 0: it is free. Those of all ways of a packet lie in one cache line. */
+  readonly tags: Uint32Array;
   /** Histories in the order of their beginning. */
   readonly order: Uint32Array;
   /** [0] histories completed, [1] packets that found no room, [2] one packet in 2 to the power of this is followed. */
@@ -60,6 +64,7 @@ export class StitchTable {
     this.histories = 2 ** Math.ceil(Math.log2(Math.max(WAYS, histories)));
     this.doubles = arena.float64(this.histories * HISTORY_DOUBLES);
     this.words = new Uint32Array(this.doubles.buffer, this.doubles.byteOffset, this.doubles.length * 2);
+    this.tags = arena.uint32(this.histories);
     this.order = arena.uint32(this.histories);
     this.totals = arena.float64(3);
   }
@@ -77,7 +82,7 @@ export interface PortFindings {
 
 /** The stage over a batch: puts its hops into the histories of their packets, and works off those that are complete. */
 export function stitchStage(table: StitchTable, batch: HopBatch, ports: PortFindings): () => void {
-  const { doubles, words, order, totals, histories } = table;
+  const { doubles, words, tags, order, totals, histories } = table;
   const { nodeTag, portRow, enqueueNodeNs, ingressInterfaceId, report: reportOf } = batch;
   const {
     flags,
@@ -132,9 +137,9 @@ export function stitchStage(table: StitchTable, batch: HopBatch, ports: PortFind
     let free = -1;
     for (let way = 0; way < WAYS; way++) {
       const history = (hash + way) & mask;
-      const at = history * HISTORY_WORDS;
-      if (words[at + HASH] === hash && words[at + CHECK] === check) return history;
-      if (free < 0 && words[at + HASH] === 0 && words[at + CHECK] === 0) free = history;
+      const tag = tags[history];
+      if (tag === (hash | 1) >>> 0 && words[history * HISTORY_WORDS + CHECK] === check) return history;
+      if (free < 0 && tag === 0) free = history;
     }
     if (free < 0 || newest - oldest >= histories) {
       refused++;
@@ -142,7 +147,7 @@ export function stitchStage(table: StitchTable, batch: HopBatch, ports: PortFind
       return -1;
     }
     const at = free * HISTORY_WORDS;
-    words[at + HASH] = hash;
+    tags[free] = hash | 1;
     words[at + CHECK] = check;
     words[at + HOPS] = 0;
     words[at + FLAWED] = 0;
@@ -226,21 +231,24 @@ export function stitchStage(table: StitchTable, batch: HopBatch, ports: PortFind
 
   function workOff(nowNs: number): void {
     while (oldest < newest) {
-      const at = order[oldest & mask] * HISTORY_WORDS;
+      const history = order[oldest & mask];
+      const at = history * HISTORY_WORDS;
       if (nowNs - doubles[(at >> 1) + FIRST_NS] < STITCH_NS) break;
       oldest++;
       if ((words[at + FLAWED] & USELESS) === 0) conclude(at);
-      words[at + HASH] = 0;
-      words[at + CHECK] = 0;
+      tags[history] = 0;
       totals[0]++;
     }
-    if (nowNs - reviewNs < REVIEW_NS) return;
-    reviewNs = nowNs;
-    if (refused > (newest - begunBefore) * MOST_REFUSED && totals[2] < MOST_SKIPPED) {
-      totals[2]++;
+    const isHasty = refused >= HASTY_REFUSED && nowNs - reviewNs >= HASTY_NS;
+    if (nowNs - reviewNs < REVIEW_NS && !isHasty) return;
+    const tried = newest - begunBefore + refused;
+    if (refused > tried * MOST_REFUSED && totals[2] < MOST_SKIPPED) {
+      const wanted = (tried / (nowNs - reviewNs)) * STITCH_NS;
+      totals[2] = Math.min(MOST_SKIPPED, totals[2] + Math.max(1, Math.ceil(Math.log2(wanted / histories))));
       // Packets that are under way are followed no further.
       cutNs = nowNs;
     } else if (refused === 0 && totals[2] > 0 && newest - oldest < histories / 4) totals[2]--;
+    reviewNs = nowNs;
     skipMask = 2 ** totals[2] - 1;
     refused = 0;
     begunBefore = newest;
