@@ -86,6 +86,7 @@ export class Diagnosis {
         copyLog: (log, generation) => state.arrivals.copy(log, generation),
         freeLog: (log) => state.arrivals.free(log),
         queueOf: (row) => this.names.queueScope(row),
+        neighbourOf: (row) => this.#fabric.neighbourOf(state.queues.keys.keyWord(row, 0), state.queues.keys.keyWord(row, 1)),
         lastWaitSeenNs: (row) => state.queues.lastWaitSeenNs(row),
         describe: (row, record) => state.queues.describeNow(row, record),
         isOpen: (row, openCount) => state.queues.isOpen(row) && state.queues.openCount(row) === openCount,

@@ -130,6 +130,8 @@ export interface CongestionEvent {
   /** `silent`: no report for a while; the queue may still be full. */
   state: 'open' | 'silent' | 'closed';
   queue: QueueScope;
+  /** Node behind the interface; null where hosts are, or it is not known. */
+  neighbour: string | null;
   buildUpStart: string;
   start: string;
   peakAt: string;
@@ -275,6 +277,8 @@ export interface RelatedIncident {
   id: string;
   type: IncidentType;
   relation: 'cause' | 'effect' | 'limits-what-is-known';
+  /** Where it is, for people. */
+  where: string;
 }
 
 /** Events at one place that belong together: of a queue, with the same leading culprit. Only incidents alert. */

@@ -22,6 +22,8 @@ export interface CongestionSources {
   copyLog(log: number, generation: number): ArrivalLog | undefined;
   freeLog(log: number): void;
   queueOf(row: number): QueueScope;
+  /** Name of the node behind its interface; undefined where hosts are, or it is not known. */
+  neighbourOf(row: number): string | undefined;
   /** Collector time of the queue's newest report that told a wait, ns. */
   lastWaitSeenNs(row: number): number;
   /** Writes the event of a queue as it stands now into `record`, as an edge. */
@@ -254,6 +256,7 @@ export class CongestionDiagnosis {
       kind: durationNs >= SUSTAINED_NS ? 'sustained' : durationNs >= MICROBURST_NS ? 'congestion' : 'microburst',
       state: 'open',
       queue,
+      neighbour: this.#sources.neighbourOf(row) ?? null,
       buildUpStart: iso(edge[Edge.buildUpNodeNs]),
       start: iso(edge[Edge.openedNodeNs]),
       peakAt: iso(edge[Edge.peakNodeNs]),

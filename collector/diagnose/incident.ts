@@ -13,7 +13,6 @@ import {
   type FabricEvent,
   type Incident,
   type IncidentChange,
-  type IncidentType,
   type LinkedAlert,
   type Place,
   type Plan,
@@ -22,6 +21,7 @@ import {
   type Severity,
   type Victim,
 } from '../event.ts';
+import { relationOf } from './relation.ts';
 import { storyOf } from './story.ts';
 
 export interface IncidentOptions {
@@ -144,7 +144,7 @@ export class IncidentBook {
     for (const { incident: other } of this.#entries.values()) {
       if (other === incident || other.state !== 'open') continue;
       const relation = relationOf(other, incident);
-      if (relation !== undefined) related.push({ id: other.id, type: other.type, relation });
+      if (relation !== undefined) related.push({ id: other.id, type: other.type, relation, where: placeText(other.place) });
     }
     return related.slice(-MAX_RELATED);
   }
@@ -296,31 +296,6 @@ function conditionKey({ kind, place }: ConditionEvent): string {
 
 function placeOfQueue({ node, nodeId, interface: name, interfaceId, queue }: QueueScope): Place {
   return { node, nodeId, interface: name, interfaceId, queue };
-}
-
-/** What one type does to others, at the same node (`here`) or anywhere. */
-const CAUSES: Partial<Record<IncidentType, { here?: readonly IncidentType[]; anywhere?: readonly IncidentType[] }>> = {
-  misclassified: { here: ['congestion'] },
-  'ecmp-collision': { here: ['congestion'] },
-  'ecmp-polarised': { here: ['congestion'] },
-  'link-flap': { anywhere: ['path-change', 'loop', 'silent-loss'] },
-  loop: { anywhere: ['loss'] },
-  blackhole: { here: ['silent-loss'] },
-  congestion: { here: ['loss'], anywhere: ['slice-budget'] },
-};
-
-/** What `other` is to `incident`. */
-function relationOf(other: Incident, incident: Incident): RelatedIncident['relation'] | undefined {
-  const isHere = other.place.node !== undefined && other.place.node === incident.place.node;
-  if (doesCause(other.type, incident.type, isHere)) return 'cause';
-  if (doesCause(incident.type, other.type, isHere)) return 'effect';
-  const isAboutTelemetry = other.type === 'telemetry-degraded' || other.type === 'silent-switch' || other.type === 'clock-fault';
-  return isAboutTelemetry && isHere ? 'limits-what-is-known' : undefined;
-}
-
-function doesCause(cause: IncidentType, effect: IncidentType, isHere: boolean): boolean {
-  const { here = [], anywhere = [] } = CAUSES[cause] ?? {};
-  return anywhere.includes(effect) || (isHere && here.includes(effect));
 }
 
 /** A wait that the octets in the queue explain to less than this is nothing to wake anybody up for. */

@@ -31,6 +31,7 @@ function congestionStory(incident: Told): Story {
   const sentences = [
     `${whenOf(incident, events)} ${placeText(incident.place)} was congested ${timesOf(incident.eventCount)}: packets waited up to ${micros(incident.peakWaitNs)}${depth}.`,
     causeText(culprits, incident.confidence, pattern),
+    upstreamText(incident),
     harmText(incident.victims),
     trustText(incident),
   ];
@@ -49,16 +50,29 @@ function congestionStory(incident: Told): Story {
       ...culprits
         .slice(0, 4)
         .map(
-          ({ namespace, workload, buildUpShare, buildUpBytes, flows, counterfactual }) =>
-            `${namespace}/${workload}: ${percent(buildUpShare)} of the build-up (${Math.round(buildUpBytes / 1000)} kB in ${flows} flow${flows === 1 ? '' : 's'})` +
+          ({ namespace, workload, buildUpShare, buildUpBytes, occupancyShare, excessShare, flows, counterfactual }) =>
+            `${namespace}/${workload}: ${percent(buildUpShare)} of the build-up (${Math.round(buildUpBytes / 1000)} kB in ${flows} flow${flows === 1 ? '' : 's'}, ` +
+            `${percent(excessShare)} of it beyond its usual pace), ${percent(occupancyShare)} of the queue` +
             (counterfactual === null ? '' : `, without it ${percent(counterfactual)} less waiting (open loop)`),
         ),
+      ...flowLines(events.at(-1)),
       ...events
         .slice(-4)
         .map(({ id, kind, start, durationNs }) => `event ${id}: ${kind} from ${start} for ${micros(durationNs)}`),
     ],
     help: helpOf(culprits[0], incident.confidence, pattern),
   };
+}
+
+const FLOWS_TOLD = 3;
+
+function flowLines(event: CongestionEvent | undefined): string[] {
+  return (event?.flows ?? [])
+    .slice(0, FLOWS_TOLD)
+    .map(
+      ({ source, sourcePort, destination, destinationPort, protocol, sender, buildUpShare }) =>
+        `flow ${source} port ${sourcePort} to ${destination} port ${destinationPort}, protocol ${protocol}, of ${sender}: ${percent(buildUpShare)}`,
+    );
 }
 
 function conditionStory(incident: Told): Story {
@@ -154,6 +168,14 @@ const PATTERN_TEXT: Record<Pattern, string> = {
   unwatched: 'is not watched',
   unknown: 'sent most',
 };
+
+/** Where the same traffic was queued before. */
+function upstreamText({ related }: Told): string {
+  const upstream = related
+    .filter(({ type, relation }) => type === 'congestion' && relation === 'cause')
+    .map(({ where }) => where);
+  return upstream.length === 0 ? '' : `The same flows were queued before that at ${upstream.join(' and ')}: begin there.`;
+}
 
 function harmText(victims: readonly Victim[]): string {
   const [worst] = victims;

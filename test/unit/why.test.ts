@@ -52,6 +52,25 @@ describe('the story', () => {
     expect(help.join(' ')).toContain('up to 97 % less waiting');
   });
 
+  it('says where the same flows were queued before, and which were the largest', () => {
+    const related = [
+      { id: 'inc_2', type: 'congestion' as const, relation: 'cause' as const, where: 'leaf-7 interface 9 queue 0' },
+    ];
+    const incident = incidentOf({ related });
+    const flow = {
+      source: '10.0.0.1',
+      destination: '10.0.0.2',
+      sourcePort: 7,
+      destinationPort: 80,
+      protocol: 6,
+      sender: 'shop/cart',
+    };
+    const events = incident.events.map((event) => ({ ...event, flows: [{ ...flow, buildUpShare: 0.4, buildUpBytes: 1 }] }));
+    const { text, evidence } = storyOf({ ...incident, events: events as Incident['events'] });
+    expect(text).toContain('queued before that at leaf-7 interface 9 queue 0');
+    expect(evidence).toContain('flow 10.0.0.1 port 7 to 10.0.0.2 port 80, protocol 6, of shop/cart: 40 %');
+  });
+
   it('names nobody below half a confidence', () => {
     const incident = incidentOf({ confidence: 0.49 });
     const { text, help } = storyOf(incident);

@@ -58,6 +58,7 @@ beforeEach(() => {
       copyLog: () => log,
       freeLog: (l) => freed.push(l),
       queueOf: () => ({ node: 'leaf-1', nodeId: 1, interface: '3', interfaceId: 3, queue: 0 }),
+      neighbourOf: () => undefined,
       lastWaitSeenNs: () => lastWaitSeenNs,
       describe: (_row, record) => {
         if (now !== undefined) record.set(now);
