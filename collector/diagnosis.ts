@@ -86,7 +86,6 @@ export class Diagnosis {
         copyLog: (log, generation) => state.arrivals.copy(log, generation),
         freeLog: (log) => state.arrivals.free(log),
         queueOf: (row) => this.names.queueScope(row),
-        neighbourOf: (row) => this.#fabric.neighbourOf(state.queues.keys.keyWord(row, 0), state.queues.keys.keyWord(row, 1)),
         lastWaitSeenNs: (row) => state.queues.lastWaitSeenNs(row),
         describe: (row, record) => state.queues.describeNow(row, record),
         isOpen: (row, openCount) => state.queues.isOpen(row) && state.queues.openCount(row) === openCount,
@@ -103,6 +102,7 @@ export class Diagnosis {
         },
         flowAt: (row, generation) => state.flows.flowAt(row, generation),
         paceOf: (row, generation) => this.#fabric.paceOf(row, generation),
+        pathOf: (row, generation) => state.paths.hops(row, generation).map(({ nodeTag }) => this.names.nodePlace(nodeTag).node!),
         endsOf: ({ words }) => ({
           source: addressText(words, FlowWord.source),
           destination: addressText(words, FlowWord.destination),

@@ -67,6 +67,8 @@ export interface FlowShare {
   protocol: number;
   /** Owner of the source, namespace/workload. */
   sender: string;
+  /** Nodes that it goes by, the first on its way first, as far as reports tell. */
+  path: string[];
   buildUpShare: number;
   buildUpBytes: number;
 }
@@ -130,8 +132,6 @@ export interface CongestionEvent {
   /** `silent`: no report for a while; the queue may still be full. */
   state: 'open' | 'silent' | 'closed';
   queue: QueueScope;
-  /** Node behind the interface; null where hosts are, or it is not known. */
-  neighbour: string | null;
   buildUpStart: string;
   start: string;
   peakAt: string;

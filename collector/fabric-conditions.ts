@@ -165,11 +165,6 @@ export class FabricConditions {
     return this.#clocks.estimates;
   }
 
-  /** Name of the node behind an interface of the node that a tag names; undefined where hosts are, or it is not known. */
-  neighbourOf(nodeTag: number, interfaceId: number): string | undefined {
-    return this.#links.neighbourOf(nodeTag, interfaceId);
-  }
-
   /** Octets per ns that a flow used to send; 0 when it was not there before. */
   paceOf(row: number, generation: number): number {
     return this.#sweep.paceOf(row, generation);

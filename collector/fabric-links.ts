@@ -91,13 +91,6 @@ export class FabricLinks {
     }
   }
 
-  /** Name of the node behind an interface; undefined where hosts are, or it is not known. */
-  neighbourOf(nodeTag: number, interfaceId: number): string | undefined {
-    const { keys } = this.#state.ports;
-    const link = this.#links.find(({ row, nodeTag: tag }) => tag === nodeTag && keys.keyWord(row, 1) === interfaceId);
-    return link === undefined ? undefined : this.#names.nodePlace(link.peerTag).node;
-  }
-
   /** A flow as it is now: who forwards it, and whether their reports are filtered. */
   visit({ hops }: FlowVisit): void {
     let behindMs = 0;

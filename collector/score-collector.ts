@@ -82,9 +82,10 @@ export class ScoreCollector implements Contestant {
     this.#tellOwners(atNs);
     this.#collector.pollUntil(START_NS + atNs);
     this.#collector.finish();
-    const incidents = this.#collector.diagnosis.incidents
-      .list()
-      .map(({ severity, type, place }) => ({ severity, type, ...place }));
+    const incidents = this.#collector.diagnosis.incidents.list().map(({ severity, type, place, related }) => {
+      const causes = related.filter(({ relation }) => relation === 'cause').map(({ where }) => where);
+      return { severity, type, ...place, causes };
+    });
     const events = [...this.#events.values()].flatMap(({ event, toldNs }) =>
       isCongestion(event) ? [this.#congestionOf(event, toldNs)] : this.#conditionOf(event, toldNs),
     );

@@ -22,8 +22,6 @@ export interface CongestionSources {
   copyLog(log: number, generation: number): ArrivalLog | undefined;
   freeLog(log: number): void;
   queueOf(row: number): QueueScope;
-  /** Name of the node behind its interface; undefined where hosts are, or it is not known. */
-  neighbourOf(row: number): string | undefined;
   /** Collector time of the queue's newest report that told a wait, ns. */
   lastWaitSeenNs(row: number): number;
   /** Writes the event of a queue as it stands now into `record`, as an edge. */
@@ -44,6 +42,8 @@ export interface CongestionSources {
   flowAt(row: number, generation: number): FlowKey | undefined;
   /** Octets per ns that a flow used to send; 0 when it was not there before. */
   paceOf(row: number, generation: number): number;
+  /** Names of the nodes that a flow goes by, in order. */
+  pathOf(row: number, generation: number): string[];
   /** The flow for people. */
   endsOf(flow: FlowKey): Pick<FlowShare, 'source' | 'destination' | 'sourcePort' | 'destinationPort' | 'protocol'>;
   /** Owner of the address at `words[offset]` at collector time `atNs`. */
@@ -256,7 +256,6 @@ export class CongestionDiagnosis {
       kind: durationNs >= SUSTAINED_NS ? 'sustained' : durationNs >= MICROBURST_NS ? 'congestion' : 'microburst',
       state: 'open',
       queue,
-      neighbour: this.#sources.neighbourOf(row) ?? null,
       buildUpStart: iso(edge[Edge.buildUpNodeNs]),
       start: iso(edge[Edge.openedNodeNs]),
       peakAt: iso(edge[Edge.peakNodeNs]),
@@ -330,14 +329,12 @@ export class CongestionDiagnosis {
     if (verdict.isStarved) event.kind = 'starvation';
     event.culprits = verdict.culprits;
     event.flows = verdict.flows.flatMap(({ arrival, bytes }) => {
-      const flow = this.#sources.flowAt(log.flowRow[arrival], log.flowGeneration[arrival]);
+      const [row, generation] = [log.flowRow[arrival], log.flowGeneration[arrival]];
+      const flow = this.#sources.flowAt(row, generation);
       const { namespace, workload } = ownersOf(arrival)[0];
-      const shares = {
-        sender: `${namespace}/${workload}`,
-        buildUpShare: bytes / verdict.totalBytes,
-        buildUpBytes: Math.round(bytes),
-      };
-      return flow === undefined ? [] : [{ ...this.#sources.endsOf(flow), ...shares }];
+      const shares = { buildUpShare: bytes / verdict.totalBytes, buildUpBytes: Math.round(bytes) };
+      const whose = { sender: `${namespace}/${workload}`, path: this.#sources.pathOf(row, generation) };
+      return flow === undefined ? [] : [{ ...this.#sources.endsOf(flow), ...whose, ...shares }];
     });
     event.pattern = verdict.pattern;
     event.victims = verdict.victims;

@@ -1,10 +1,17 @@
 // What one incident is to another: its cause, its effect, or a reason to know less of it.
 //
-//   misrouted, unequal, looping ─▶ congested ─▶ lost, late       a queue that leads to a node ─▶ a queue of that node, when the same flows fill both
+//   misrouted, unequal, looping ─▶ congested ─▶ lost, late       a queue ─▶ a queue further on the way of the flows that fill both
 //
 // Rule: two queues are cause and effect only by the flows that went through both. That they were long at the same time proves nothing.
 
-import { isCongestion, type CongestionEvent, type Incident, type IncidentType, type RelatedIncident } from '../event.ts';
+import {
+  isCongestion,
+  type CongestionEvent,
+  type FlowShare,
+  type Incident,
+  type IncidentType,
+  type RelatedIncident,
+} from '../event.ts';
 
 /** What one type does to others, at the same node (`here`) or anywhere. */
 const CAUSES: Partial<Record<IncidentType, { here?: readonly IncidentType[]; anywhere?: readonly IncidentType[] }>> = {
@@ -40,10 +47,9 @@ const EVENTS_COMPARED = 4;
 /** Whether what filled the queue of `downstream` had to pass that of `upstream` first, which was long then: it came as that queue let it through. */
 function feeds(upstream: Incident, downstream: Incident): boolean {
   if (upstream.type !== 'congestion' || downstream.type !== 'congestion') return false;
-  const before = upstream.events.filter(isCongestion).slice(-EVENTS_COMPARED);
-  if (!before.some(({ neighbour }) => neighbour === downstream.place.node)) return false;
-  const after = downstream.events.filter(isCongestion).slice(-EVENTS_COMPARED);
-  return after.some((event) => before.some((other) => overlap(other, event) && fedShare(other, event) >= FED_SHARE));
+  const newest = ({ events }: Incident): CongestionEvent[] => events.filter(isCongestion).slice(-EVENTS_COMPARED);
+  const before = newest(upstream);
+  return newest(downstream).some((event) => before.some((other) => overlap(other, event) && fedShare(other, event) >= FED_SHARE));
 }
 
 function overlap(a: CongestionEvent, b: CongestionEvent): boolean {
@@ -51,11 +57,17 @@ function overlap(a: CongestionEvent, b: CongestionEvent): boolean {
   return ms(a.buildUpStart) <= ms(b.lastSeen) + OVERLAP_MS && ms(b.buildUpStart) <= ms(a.lastSeen) + OVERLAP_MS;
 }
 
+/** Share of the octets of the largest flows that were in the other queue's build-up, too, and come by it before. */
 function fedShare(upstream: CongestionEvent, downstream: CongestionEvent): number {
-  const key = ({ source, destination, sourcePort, destinationPort, protocol }: CongestionEvent['flows'][number]): string =>
-    `${source} ${sourcePort} ${destination} ${destinationPort} ${protocol}`;
-  const passed = new Set(upstream.flows.map(key));
-  const sum = (flows: CongestionEvent['flows']): number => flows.reduce((total, { buildUpBytes }) => total + buildUpBytes, 0);
+  const passed = new Set(upstream.flows.map(nameOf));
+  const [first, then] = [upstream.queue.node, downstream.queue.node];
+  const isFed = (flow: FlowShare): boolean =>
+    passed.has(nameOf(flow)) && flow.path.includes(first) && flow.path.indexOf(first) < flow.path.indexOf(then);
+  const sum = (flows: readonly FlowShare[]): number => flows.reduce((total, { buildUpBytes }) => total + buildUpBytes, 0);
   const all = sum(downstream.flows);
-  return all === 0 ? 0 : sum(downstream.flows.filter((flow) => passed.has(key(flow)))) / all;
+  return all === 0 ? 0 : sum(downstream.flows.filter(isFed)) / all;
+}
+
+function nameOf({ source, destination, sourcePort, destinationPort, protocol }: FlowShare): string {
+  return `${source} ${sourcePort} ${destination} ${destinationPort} ${protocol}`;
 }

@@ -70,8 +70,8 @@ function flowLines(event: CongestionEvent | undefined): string[] {
   return (event?.flows ?? [])
     .slice(0, FLOWS_TOLD)
     .map(
-      ({ source, sourcePort, destination, destinationPort, protocol, sender, buildUpShare }) =>
-        `flow ${source} port ${sourcePort} to ${destination} port ${destinationPort}, protocol ${protocol}, of ${sender}: ${percent(buildUpShare)}`,
+      ({ source, sourcePort, destination, destinationPort, protocol, sender, path, buildUpShare }) =>
+        `flow ${source} port ${sourcePort} to ${destination} port ${destinationPort}, protocol ${protocol}, of ${sender}, by ${path.join(', ')}: ${percent(buildUpShare)}`,
     );
 }
 

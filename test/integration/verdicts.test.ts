@@ -2,17 +2,21 @@
 
 import { describe, expect, it } from 'vitest';
 import { ScoreCollector } from '../../collector/score-collector.ts';
+import type { Scenario } from '../../p4-int/fabric/scenario.ts';
 import { FABRIC_EPOCH_UNIX_NS, FabricRun } from '../../p4-int/fabric/run.ts';
-import { scenarioNamed } from '../../p4-int/fabric/scenario-file.ts';
+import { parseScenario, scenarioNamed } from '../../p4-int/fabric/scenario-file.ts';
 import type { FoundEvent } from '../../p4-int/fabric/score/contestant.ts';
 import { degraded, type Degradation } from '../../p4-int/fabric/telemetry/degradation.ts';
 
 const SEED = 4242;
 const QUEUE_KINDS = ['microburst', 'congestion', 'sustained', 'starvation'];
 
-/** What is found in so much of a scenario. */
+/** What is found in so much of a shipped scenario. */
 function findingsOf(name: string, seconds: number, degradation: Degradation = 'none') {
-  const scenario = scenarioNamed(name);
+  return findingsIn(scenarioNamed(name), seconds, degradation);
+}
+
+function findingsIn(scenario: Scenario, seconds: number, degradation: Degradation = 'none') {
   scenario.duration = Math.min(scenario.duration, seconds * 1e12);
   const telemetry = degraded(scenario.telemetry, degradation);
   const collector = new ScoreCollector(scenario, telemetry, FABRIC_EPOCH_UNIX_NS);
@@ -63,4 +67,29 @@ it('traffic that nobody watches is never given a name', () => {
   );
   expect(named.length).toBeGreaterThan(10);
   expect(named.filter(({ culprits, confidence }) => culprits[0].workload !== 'unknown' && confidence >= 0.5)).toEqual([]);
+});
+
+it('of two queues that the same flows went through, the first is told as the cause', () => {
+  // The second is full because of what the first lets through, and of a third sender.
+  const scenario = parseScenario(
+    `
+name: two-bottlenecks
+about: Two hosts overfill the uplink of their leaf; what comes through overfills, with a third, the port of the receiver.
+trap: Both queues are long at once.
+duration: 300ms
+fabric: { leaves: 2, spines: 1, hostsPerLeaf: 3 }
+workloads:
+  - { name: batch/job, pods: [{ host: 0, address: 10.1.0.1 }, { host: 1, address: 10.1.0.2 }] }
+  - { name: web/shop, pods: [{ host: 4, address: 10.2.0.1 }] }
+  - { name: data/store, pods: [{ host: 3, address: 10.2.0.2 }] }
+traffic:
+  - { name: job, kind: constant, protocol: tcp, from: batch/job, to: data/store, rate: 7G, burst: { every: 20ms, on: 300us } }
+  - { name: shop, kind: constant, protocol: tcp, from: web/shop, to: data/store, rate: 2G, burst: { every: 20ms, on: 600us } }
+truth: { cause: batch/job }
+`,
+    'inline',
+  );
+  const { incidents } = findingsIn(scenario, 1);
+  const related = incidents.map(({ node, causes }) => [node, causes]);
+  expect(Object.fromEntries(related)).toEqual({ 'leaf-1': [], 'leaf-2': ['leaf-1 interface 4 queue 0'] });
 });

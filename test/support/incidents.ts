@@ -32,7 +32,6 @@ export function incidentOf(changes: Partial<Incident> = {}): Incident {
     kind: 'congestion' as const,
     state: 'closed' as const,
     queue,
-    neighbour: null,
     pattern: 'burst' as const,
     fanIn: null,
     buildUpStart: '2026-11-24T10:00:00.000000000Z',

@@ -64,11 +64,12 @@ describe('the story', () => {
       destinationPort: 80,
       protocol: 6,
       sender: 'shop/cart',
+      path: ['leaf-1', 'spine-1'],
     };
     const events = incident.events.map((event) => ({ ...event, flows: [{ ...flow, buildUpShare: 0.4, buildUpBytes: 1 }] }));
-    const { text, evidence } = storyOf({ ...incident, events: events as Incident['events'] });
+    const { text, evidence } = storyOf({ ...incident, events: events });
     expect(text).toContain('queued before that at leaf-7 interface 9 queue 0');
-    expect(evidence).toContain('flow 10.0.0.1 port 7 to 10.0.0.2 port 80, protocol 6, of shop/cart: 40 %');
+    expect(evidence).toContain('flow 10.0.0.1 port 7 to 10.0.0.2 port 80, protocol 6, of shop/cart, by leaf-1, spine-1: 40 %');
   });
 
   it('names nobody below half a confidence', () => {

@@ -62,6 +62,8 @@ export interface FoundIncident {
   type: string;
   node?: string;
   interfaceId?: number;
+  /** Where what it comes of is, for people. */
+  causes?: readonly string[];
 }
 
 export interface Findings {

@@ -58,7 +58,6 @@ beforeEach(() => {
       copyLog: () => log,
       freeLog: (l) => freed.push(l),
       queueOf: () => ({ node: 'leaf-1', nodeId: 1, interface: '3', interfaceId: 3, queue: 0 }),
-      neighbourOf: () => undefined,
       lastWaitSeenNs: () => lastWaitSeenNs,
       describe: (_row, record) => {
         if (now !== undefined) record.set(now);
@@ -72,6 +71,7 @@ beforeEach(() => {
       deviceTimeNs: (_row, nodeNs) => BigInt(nodeNs),
       flowAt: () => flow,
       paceOf: () => 0,
+      pathOf: () => ['leaf-1'],
       endsOf: () => ({ source: '10.0.0.1', destination: '10.0.0.2', sourcePort: 1, destinationPort: 2, protocol: 6 }),
       ownerAt: (words, offset) => ownerOf(words, offset),
       reportLossOf: () => 0,

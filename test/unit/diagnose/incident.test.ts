@@ -36,7 +36,6 @@ function event(changes: Partial<CongestionEvent> = {}): CongestionEvent {
     kind: 'microburst',
     state: 'closed',
     queue: { node: 'leaf-1', nodeId: 1, interface: '1', interfaceId: 1, queue: 0 },
-    neighbour: null,
     buildUpStart: '',
     flows: [],
     pattern: 'burst',
