@@ -201,7 +201,7 @@ export class Diagnosis {
       );
       if (event.state === 'closed') this.#conditions.end('incast', place, interval.atNs, nowNs);
     }
-    if (event.pattern === 'unwatched' && event.evidence.effectiveReports >= MIN_UNWATCHED_REPORTS) {
+    if (event.pattern === 'unwatched' && (event.evidence.accountedReports ?? 0) >= MIN_UNWATCHED_REPORTS) {
       const share = first.buildUpShare;
       const summary = `${Math.round(share * 100)} % of what filled the queue is in no report: traffic that is not watched, pauses, or a shaper`;
       this.#conditions.raise(

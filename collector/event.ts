@@ -107,6 +107,8 @@ export interface Evidence {
   identifiedShare: number;
   /** Part of the longest wait that the octets in the queue explain, 0 to 1; absent where depth or rate is not known. */
   explainedShare?: number;
+  /** Reports of the queue's events up to now, older ones counting for less: what is said to be missing rests on these. Absent where nothing can be said. */
+  accountedReports?: number;
 }
 
 /** How an event ended: seen to be over, concluded from what was not seen any more, or unknown after long silence (an interval then). */

@@ -62,7 +62,10 @@ export interface Attribution {
   isStarved: boolean;
   /** What came in and what was not seen, for the account of the queue; undefined where that is not known. */
   account: Account | undefined;
-  evidence: Pick<CongestionEvent['evidence'], 'effectiveReports' | 'identifiedShare' | 'coverage' | 'explainedShare'>;
+  evidence: Pick<
+    CongestionEvent['evidence'],
+    'effectiveReports' | 'identifiedShare' | 'coverage' | 'explainedShare' | 'accountedReports'
+  >;
 }
 
 const UNWATCHED: Owner = {
@@ -132,6 +135,10 @@ export function attribute(
   const isKeptBack = isStarved && sources.isFiltered && coverage !== null && coverage < 1 - UNSEEN_SHARE;
   const isResidual = isKeptBack || (isMissing && sources.isFiltered && giveToFiltered(log, octets, window, unseen.bytes, counts));
   const shares = isResidual ? blame(log, octets, window, parties, paceOf, counts) : verdict;
+  // Who is first is certain all the same, if it was so before, and what is left over could not make another the first.
+  const [first, second] = verdict.culprits;
+  const leftOver = isKeptBack ? expected - seen : (unseen?.bytes ?? 0);
+  const isDecisive = isResidual && leftOver > (first?.buildUpBytes ?? 0) - (second?.buildUpBytes ?? 0);
   const unwatched = isMissing && !isResidual ? unseen : undefined;
   const culprits = unwatched === undefined ? shares.culprits : withUnwatched(shares, unwatched.bytes);
 
@@ -162,7 +169,7 @@ export function attribute(
     totalBytes: shares.totalBytes + (unwatched?.bytes ?? 0),
     victims: harmed.victims,
     selfInflicted: harmed.selfInflicted,
-    confidence: isResidual ? Math.min(confidence, RESIDUAL_CONFIDENCE) : confidence,
+    confidence: isDecisive ? Math.min(confidence, RESIDUAL_CONFIDENCE) : confidence,
     pattern: patternOf(
       named,
       {
@@ -181,6 +188,7 @@ export function attribute(
       identifiedShare: shares.identifiedShare,
       coverage,
       explainedShare: depthShareOf(edge, rate),
+      ...(unseen === undefined ? {} : { accountedReports: account.reports + sources.portAccount.reports }),
     },
   };
 }
