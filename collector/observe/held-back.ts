@@ -58,6 +58,8 @@ const MOSTLY = 0.9;
 const TCP_HEADER_BYTES = 40;
 const TCP_SEGMENT_BYTES = 1460;
 const HALF_SEQUENCE = 0x8000_0000;
+/** More packets than this, which take a larger share of the line than this, do not all wait alike. */
+const [MANY_PACKETS, STILL_SHARE] = [1000, 0.05];
 /** Nodes report the same packets within this, ms. */
 const ASIDE_MS = 5;
 
@@ -180,7 +182,12 @@ export function heldBackStage(table: HeldBackTable, batch: HopBatch, tables: Hel
     else if ((advanced + acknowledged) >>> 0 <= ((words[at + BELIEVED] - words[s + SLOT_BELIEVED]) >>> 0) + LARGE_BYTES)
       packets = advanced === 0 ? acknowledgmentsOf(acknowledged, gapNs, steadyNs) : segmentsOf(at, advanced) - 1;
     const rate = tables.bytesPerNs(portRow[hop]);
-    if (rate > 0) packets = Math.min(packets, Math.floor((gapNs * rate) / Math.max(1, lengthBytes)));
+    if (rate > 0) {
+      const most = Math.floor((gapNs * rate) / Math.max(1, lengthBytes));
+      // So many so dense would not have left latency as it was: the flow had paused.
+      if (!isTcp && packets > MANY_PACKETS && packets > most * STILL_SHARE) packets = 0;
+      packets = Math.min(packets, most);
+    }
     if (packets <= 0) return;
     if (words[s + LEVEL_NS] !== NO_LEVEL) tables.addPackets(queueRow[hop], words[s + LEVEL_NS], packets);
     if (!isTcp) carry(flowRow[report], hop, packets * lengthBytes);

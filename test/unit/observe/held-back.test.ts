@@ -161,6 +161,16 @@ it('nothing is made up for a flow without a pace, that ceased while its queue wa
   expect(packets).toEqual([]);
 });
 
+it('nor for one that would have filled the line without anybody waiting', () => {
+  see(0);
+  for (let i = 0; i < 10; i++) see(2000, { latencyNs: 30_000, steadyNs: 0, deepNs: 2000, isOfQueue: true });
+  see(2000, { latencyNs: 1000, steadyNs: 0 });
+  see(1e6, { latencyNs: 1400 });
+  expect(packets).toEqual([[1000, 495]]);
+  see(100e6, { latencyNs: 1000 });
+  expect(packets).toHaveLength(1);
+});
+
 it('a row that has passed to another flow begins anew, and reports of all packets are none of its business', () => {
   see(0, { sequence: 0 });
   see(1e6, { sequence: 11 * 1460, generation: 3 });
