@@ -189,7 +189,7 @@ const schema = z.strictObject({
       nodes: z.number().int().min(16).max(65_536).default(1024),
       queues: z.number().int().min(16).max(262_144).default(8192),
       links: z.number().int().min(16).max(262_144).default(4096),
-      flows: z.number().int().min(16).max(4_194_304).default(262_144),
+      flows: z.number().int().min(16).max(4_194_304).default(131_072),
       arrivalLogs: z.number().int().min(1).max(4096).default(64),
       arrivalsPerLog: z.number().int().min(64).max(65_536).default(8192),
       incidents: z.number().int().min(1).max(100_000).default(1000),

@@ -84,7 +84,7 @@ export class FabricConditions {
       conditions,
       flows.keys.capacity,
     );
-    this.#imbalance = new ImbalanceDetector(() => this.#links.ways(), conditions);
+    this.#imbalance = new ImbalanceDetector(() => this.#links.ways(), conditions, flows.keys.capacity);
     this.#sweep = new FlowSweep(
       {
         rows: () => flows.keys.totals[0] + 1,

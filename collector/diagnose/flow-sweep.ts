@@ -13,8 +13,8 @@ export interface FlowVisit {
   /** Collector time of its newest report, and of the first visit, ms. */
   seenMs: number;
   sinceMs: number;
-  /** Octets that it has sent into the fabric, as far as reports stand for them. */
-  bytes: number;
+  /** Octets per ns that it sends into the fabric, over the last second or so, as far as reports stand for them. */
+  bytesPerNs: number;
 }
 
 export interface FlowSources {
@@ -79,7 +79,8 @@ export class FlowSweep {
     }
     const bytes = this.#sources.bytes(row, generation);
     this.#learnPace(row, bytes, nowMs);
-    this.#visit({ row, generation, hops, seenMs, sinceMs: this.#sinceMs[row], bytes }, nowNs);
+    const [sinceMs, bytesPerNs] = [this.#sinceMs[row], this.#bytesPerNs[row]];
+    this.#visit({ row, generation, hops, seenMs, sinceMs, bytesPerNs }, nowNs);
   }
 
   /** Octets per ns that the flow used to send, over the last second or so; 0 when it was not seen before. */

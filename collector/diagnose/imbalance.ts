@@ -56,22 +56,22 @@ export class ImbalanceDetector {
   readonly #bytes = new Map<number, number>();
   #flows = new Map<number, Flows>();
   readonly #groups = new Map<string, GroupState>();
-  /** By flow row: when it was looked at last, and what it had sent by then. */
-  readonly #seen = new Map<number, { ns: number; bytes: number; sinceMs: number }>();
+  /** By flow row: number of the window that it was looked at in. */
+  readonly #lookedAt: Uint32Array;
+  #window = 1;
   #turnedNs = -Infinity;
 
-  constructor(ways: () => Way[], conditions: ConditionBook) {
+  constructor(ways: () => Way[], conditions: ConditionBook, flowCapacity: number) {
+    this.#lookedAt = new Uint32Array(flowCapacity);
     this.#ways = ways;
     this.#conditions = conditions;
   }
 
   /** A flow is looked at once in a window, and may be in none. */
-  visit({ row, hops, bytes, sinceMs, seenMs }: FlowVisit, nowNs: number): void {
-    const at = this.#seen.get(row);
-    if (nowNs / 1e6 - seenMs > 1000 || (at !== undefined && at.ns >= this.#turnedNs)) return;
-    this.#seen.set(row, { ns: nowNs, bytes, sinceMs });
-    const isKnown = at !== undefined && at.sinceMs === sinceMs;
-    const sent = isKnown ? ((bytes - at.bytes) * WINDOW_NS) / Math.max(WINDOW_NS, nowNs - at.ns) : 0;
+  visit({ row, hops, bytesPerNs, seenMs }: FlowVisit, nowNs: number): void {
+    if (nowNs / 1e6 - seenMs > 1000 || this.#lookedAt[row] === this.#window) return;
+    this.#lookedAt[row] = this.#window;
+    const sent = bytesPerNs * WINDOW_NS;
     for (const { portRow } of hops) {
       const flows = this.#flows.get(portRow) ?? { count: 0, top: [] };
       this.#flows.set(portRow, flows);
@@ -85,6 +85,7 @@ export class ImbalanceDetector {
     const elapsedNs = nowNs - this.#turnedNs;
     if (elapsedNs < WINDOW_NS) return;
     this.#turnedNs = nowNs;
+    this.#window++;
     const groups = new Map<string, { way: Way; bytes: number }[]>();
     for (const way of this.#ways()) {
       const before = this.#bytes.get(way.portRow);

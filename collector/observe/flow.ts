@@ -14,8 +14,9 @@ const KEY_WORDS = FLOW_WORDS;
 const OUTER_KEY_WORDS = OUTER_WORDS;
 const { addresses: PART_ADDRESSES } = FlowPart;
 
-const IDLE_NS = 30e9;
-const IDLE_ONCE_NS = 1e9;
+/** When there is no room, a flow makes some that was not heard of for this long: for longer than a change filter keeps quiet; or was heard of only once. */
+const IDLE_NS = 1.5e9;
+const IDLE_ONCE_NS = 0.25e9;
 const LAYOUT = rowLayout(KEY_WORDS, 1);
 const { rowWords: ROW_WORDS } = LAYOUT;
 /** Two words in the place of one double: reports of the flow, and the tag of the ends of its tunnel (0: it is in none). */

@@ -21,6 +21,7 @@ const GOALS: Readonly<Record<string, Goal | undefined>> = {
   'ingest.coalesced.cpu-ratio.100k': { atMost: 1.15 },
   'ingest.plain.vs-dgram': { atLeast: 4 },
   'ingest.coalesced.vs-dgram': { atLeast: 10 },
+  'memory.rss-mib.100k-live': { atMost: 512 },
   'memory.rss-mib.1m-live': { atMost: 256 },
   'memory.rss-mib.10m-distinct': { atMost: 256 },
   'memory.growth.10m-distinct': { atMost: 1.05 },

@@ -385,7 +385,7 @@ describe('unequal ways', () => {
   /** Shares of a link's rate per way, and flows as [way, share of the rate]. */
   const run = (use: readonly number[], flows: readonly (readonly [number, number])[]): void => {
     const ways = use.map((_, i) => way(i + 1));
-    const detector = new ImbalanceDetector(() => ways, conditions);
+    const detector = new ImbalanceDetector(() => ways, conditions, 1000);
     for (let second = 1; second < 10; second++) {
       ways.forEach((one, i) => (one.bytes += use[i] * MEGA));
       flows.forEach(([port, share], row) => {
@@ -395,7 +395,7 @@ describe('unequal ways', () => {
           hops: [hop(port)],
           seenMs: second * 1000,
           sinceMs: 0,
-          bytes: share * MEGA * second,
+          bytesPerNs: (share * MEGA) / SECOND,
         };
         detector.visit(visit, second * SECOND - 1);
       });
@@ -486,7 +486,7 @@ describe('blackholes', () => {
           isFiltered: false,
         });
         const hops = flow.behindMs === 0 ? [at(1, 63, ms)] : [at(1, 63, ms), at(2, 62, flow.behindMs)];
-        detector.visit({ row, generation: 2, hops, seenMs: ms, sinceMs: 1000, bytes: 0 }, ms * 1e6);
+        detector.visit({ row, generation: 2, hops, seenMs: ms, sinceMs: 1000, bytesPerNs: 0 }, ms * 1e6);
       });
       detector.poll(ms * 1e6);
     }
@@ -536,4 +536,29 @@ it('the sweep visits every flow that is alive, a bounded part at a time', () => 
   // 2048 rows a time, three times: those that are alive are from 2500 on, and odd.
   expect(Math.min(...seen.keys())).toBe(2501);
   expect(seen.size).toBe(1250);
+});
+
+it('the sweep knows how fast a flow has been sending, and forgets it when the row passes to another', () => {
+  let bytes = 0;
+  let generation = 2;
+  const hop = { nodeTag: 1, portRow: 1, ttl: 1, isSettled: true, reports: 1, isFiltered: false };
+  const rates: number[] = [];
+  const sweep = new FlowSweep(
+    {
+      rows: () => 2,
+      generationOf: () => generation,
+      hops: () => [{ ...hop, seenMs: Infinity }],
+      bytes: () => bytes,
+      capacity: 2,
+    },
+    ({ bytesPerNs }) => rates.push(bytesPerNs),
+  );
+  for (let i = 0; i < 100; i++, bytes += 50e6) sweep.poll(SECOND + i * 100e6);
+  expect(rates[0]).toBe(0);
+  expect(rates.at(-1)).toBeCloseTo(0.5, 2);
+  expect(sweep.paceOf(1, 2)).toBe(rates.at(-1));
+  generation = 4;
+  expect(sweep.paceOf(1, 4)).toBe(0);
+  sweep.poll(100 * SECOND);
+  expect(rates.at(-1)).toBe(0);
 });
