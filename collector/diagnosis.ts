@@ -102,7 +102,8 @@ export class Diagnosis {
         },
         flowAt: (row, generation) => state.flows.flowAt(row, generation),
         paceOf: (row, generation) => this.#fabric.paceOf(row, generation),
-        pathOf: (row, generation) => state.paths.hops(row, generation).map(({ nodeTag }) => this.names.nodePlace(nodeTag).node!),
+        pathOf: (row, generation) =>
+          state.paths.hops(row, generation, this.#polledNs / 1e6).map(({ nodeTag }) => this.names.nodePlace(nodeTag).node!),
         endsOf: ({ words }) => ({
           source: addressText(words, FlowWord.source),
           destination: addressText(words, FlowWord.destination),

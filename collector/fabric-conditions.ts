@@ -89,7 +89,7 @@ export class FabricConditions {
       {
         rows: () => flows.keys.totals[0] + 1,
         generationOf: (row) => flows.keys.generationOf(row),
-        hops: (row, generation) => paths.hops(row, generation),
+        hops: (row, generation, nowMs) => paths.hops(row, generation, nowMs),
         bytes: (row, generation) => paths.bytes(row, generation),
         capacity: flows.keys.capacity,
       },
@@ -107,7 +107,7 @@ export class FabricConditions {
           nextMove: (record) => moves.pop(record),
           placeOfNode: (tag) => names.nodePlace(tag),
           interfaceOf: (row) => names.portPlace(row).interface!,
-          leftBehind: (row, atNs) => this.#links.leave(row, atNs),
+          leftBehind: (row, flowRow, atNs) => this.#links.leave(row, flowRow, atNs),
         },
         conditions,
       ),
@@ -224,7 +224,7 @@ export class FabricConditions {
     const { nodes } = this.#state;
     return nodes.keys.usedRows().flatMap((row) => {
       const last = nodes.lastSlot(row);
-      return last === undefined ? [] : [{ tag: this.#names.tagOfNode(row), ...last }];
+      return last === undefined ? [] : [{ tag: this.#names.tagOfNode(row), ...last, steps: nodes.clockSteps(row) }];
     });
   }
 

@@ -27,6 +27,7 @@ const EDGE_REPORTS = 20;
 const AVOIDED_NS = 2e9;
 /** Flows that leave an interface within this do so together. */
 const WAVE_NS = 1e9;
+const MAX_WAVE_FLOWS = 16;
 
 interface Link {
   row: number;
@@ -56,8 +57,10 @@ export class FabricLinks {
   /** By node: newest time at which a packet that goes by it was seen behind it, and at which a flow went elsewhere instead of to it, ns. */
   readonly #forwardedNs = new Map<number, number>();
   readonly #leftNs = new Map<number, number>();
-  /** By row of an interface: newest time at which a flow left it for another, ns, and how many did within the second before. */
-  readonly #leftPorts = new Map<number, { ns: number; flows: number }>();
+  /** By row of an interface: newest time at which a flow left it for another, ns, and those that did so together. */
+  readonly #leftPorts = new Map<number, { ns: number; flows: Set<number> }>();
+  /** By node tag: share of its reports that do not arrive. */
+  #reportLoss = new Map<number, number>();
   /** Rows of interfaces whose reports tell of changes only. */
   readonly #filteredPorts = new Set<number>();
 
@@ -75,6 +78,7 @@ export class FabricLinks {
   #review(nowNs: number): void {
     this.#reviewedNs = nowNs;
     this.#exporters = this.#listExporters();
+    this.#forget();
     const { ports } = this.#state;
     const { keys } = ports;
     const rows = keys.usedRows();
@@ -105,10 +109,11 @@ export class FabricLinks {
   }
 
   /** A flow does not leave by this interface any more. */
-  leave(row: number, atNs: number): void {
+  leave(row: number, flowRow: number, atNs: number): void {
     const before = this.#leftPorts.get(row);
-    const flows = before !== undefined && atNs - before.ns < WAVE_NS ? before.flows : 0;
-    this.#leftPorts.set(row, { ns: atNs, flows: flows + 1 });
+    const flows = before !== undefined && atNs - before.ns < WAVE_NS ? before.flows : new Set<number>();
+    if (flows.size < MAX_WAVE_FLOWS) flows.add(flowRow);
+    this.#leftPorts.set(row, { ns: atNs, flows });
     const peer = this.#state.ports.peer(row);
     if (peer !== undefined) this.#leftNs.set(peer.nodeTag, atNs);
   }
@@ -171,7 +176,7 @@ export class FabricLinks {
         followed: ports.followed(row),
         unseen: ports.unseen(row),
         leftNs: left?.ns ?? -Infinity,
-        leftFlows: left?.flows ?? 0,
+        leftFlows: left?.flows.size ?? 0,
         describe: () => this.#coreEnd(link),
       };
     });
@@ -259,7 +264,19 @@ export class FabricLinks {
   }
 
   #reportLossOf(nodeTag: number): number {
-    return this.#loss.ratioOf(this.#state.nodes.keys.keyWord(rowOfTag(nodeTag), 0)) ?? 0;
+    let loss = this.#reportLoss.get(nodeTag);
+    if (loss === undefined) {
+      loss = this.#loss.ratioOf(this.#state.nodes.keys.keyWord(rowOfTag(nodeTag), 0)) ?? 0;
+      this.#reportLoss.set(nodeTag, loss);
+    }
+    return loss;
+  }
+
+  /** What was known of nodes whose rows have passed to others, and what may have changed. */
+  #forget(): void {
+    this.#reportLoss = new Map();
+    const tags = new Set(this.#state.nodes.keys.usedRows().map((row) => this.#names.tagOfNode(row)));
+    for (const map of [this.#forwardedNs, this.#leftNs]) for (const tag of map.keys()) if (!tags.has(tag)) map.delete(tag);
   }
 
   #reportsPerDatagram(nodeRow: number, datagrams: number): number {

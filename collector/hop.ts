@@ -322,6 +322,11 @@ export function rowOfTag(tag: number): number {
   return tag & ((1 << ROW_BITS) - 1);
 }
 
+/** TTL of the packet that nodes forward: the outermost. */
+export function forwardedTtlOf(reports: ReportColumns, report: number): number {
+  return reports.outerParts[report] === 0 ? reports.ttl[report] : reports.outerTtl[report];
+}
+
 /** Time in the node, ns: as reported, or egress minus ingress modulo the wrap; -1 when neither is known or the stamps contradict. */
 export function latencyOf(batch: HopBatch, hop: number, wrapNs: number): number {
   const present = batch.present[hop];

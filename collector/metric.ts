@@ -39,7 +39,7 @@ export const METRICS = [
   metric(
     'fabric_clock_offset_seconds',
     'gauge',
-    'How far the clock of the node is ahead of the mean of those that it is linked with.',
+    'How far the clock of the node is ahead of the middle one of those that it is linked with.',
     ['node'],
   ),
   metric('fabric_clock_drift_ratio', 'gauge', 'How fast it gets ahead, seconds per second.', ['node']),

@@ -303,7 +303,7 @@ function giveToFiltered(
     theirs.push(i);
     reported += octets[i];
   }
-  for (const i of theirs) octets[i] *= 1 + bytes / reported;
+  if (reported > 0) for (const i of theirs) octets[i] *= 1 + bytes / reported;
   return reported > 0;
 }
 

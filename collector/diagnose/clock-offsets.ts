@@ -10,7 +10,7 @@ import type { Place } from '../event.ts';
 import type { ConditionBook } from './condition.ts';
 import type { LinkDelays } from './link-clocks.ts';
 
-/** A node's clock against the mean of those that it is linked with. */
+/** A node's clock against the middle one of those that it is linked with. */
 export interface ClockEstimate {
   offsetNs: number;
   /** Nanoseconds per nanosecond: 1e-6 is one part in a million. */
@@ -38,6 +38,7 @@ const STAMP_BITS_32 = 2 ** 32;
 /** Oscillators are good for some tens of ppm; one that is worse, for so many estimates in a row, is broken. */
 const DRIFT_RATIO = 50e-6;
 const DRIFTING_POLLS = 5;
+const MIN_CLOCKS = 3;
 
 interface Line {
   /** At the newest slot, ns, and how it moves, ns per ns. */
@@ -53,7 +54,8 @@ interface Apart extends Line {
 export class ClockOffsets {
   readonly #sources: ClockOffsetSources;
   readonly #conditions: ConditionBook;
-  readonly #drifting = new Map<number, number>();
+  /** By node: estimates in a row that were too much. */
+  #drifting = new Map<number, number>();
   #polledNs = -Infinity;
   /** By node tag; nodes that no link with both directions leads to are not in it. */
   estimates: ReadonlyMap<number, ClockEstimate> = new Map();
@@ -77,7 +79,7 @@ export class ClockOffsets {
         { offsetNs, driftRatio: drifts.get(tag)!, residualNs: residualOf(tag, links, offsets) },
       ]),
     );
-    for (const [tag, { driftRatio }] of this.estimates) this.#judge(tag, driftRatio, nowNs);
+    this.#judge(nowNs);
   }
 
   /** How far the second clock of a link is ahead of the first. */
@@ -102,10 +104,17 @@ export class ClockOffsets {
     return points.length < MIN_SLOTS ? undefined : lineUnder(points);
   }
 
-  #judge(tag: number, driftRatio: number, nowNs: number): void {
-    const polls = Math.abs(driftRatio) > DRIFT_RATIO ? (this.#drifting.get(tag) ?? 0) + 1 : 0;
-    this.#drifting.set(tag, polls);
-    if (polls < DRIFTING_POLLS) return;
+  /** Of two clocks it is not known which one drifts. */
+  #judge(nowNs: number): void {
+    const isKnown = this.estimates.size >= MIN_CLOCKS;
+    const drifting = [...this.estimates].filter(([, { driftRatio }]) => isKnown && Math.abs(driftRatio) > DRIFT_RATIO);
+    const polls = new Map(drifting.map(([tag]) => [tag, (this.#drifting.get(tag) ?? 0) + 1]));
+    this.#drifting = polls;
+    for (const [tag, { driftRatio }] of drifting)
+      if (polls.get(tag)! >= DRIFTING_POLLS) this.#raise(tag, driftRatio, polls.get(tag)!, nowNs);
+  }
+
+  #raise(tag: number, driftRatio: number, polls: number, nowNs: number): void {
     this.#conditions.raise(
       {
         kind: 'clock-fault',
@@ -143,7 +152,7 @@ function isAbove(a: readonly [number, number], b: readonly [number, number], c: 
   return (b[1] - a[1]) * (c[0] - a[0]) >= (c[1] - a[1]) * (b[0] - a[0]);
 }
 
-/** Values of nodes whose differences are as near as possible to those of the links (Gauss-Seidel on the normal equations); their mean is 0. */
+/** Values of nodes whose differences are as near as possible to those of the links (Gauss-Seidel on the normal equations); the middle one is 0. */
 function solved(links: readonly Apart[], valueOf: (link: Apart) => number): Map<number, number> {
   const values = new Map<number, number>();
   const linksOf = new Map<number, Apart[]>();
@@ -184,15 +193,16 @@ function wanted(tag: number, { fromTag, toTag }: Apart, apart: number, values: M
   return tag === toTag ? values.get(fromTag)! + apart : values.get(toTag)! - apart;
 }
 
-/** Nodes that are linked with one another have a mean of 0: there is no other clock to compare theirs with. */
+/** Of nodes that are linked with one another the middle one is 0: there is no other clock to compare theirs with, and a wrong one must not move it. */
 function centred(values: Map<number, number>, linksOf: Map<number, Apart[]>): Map<number, number> {
   const result = new Map<number, number>();
   for (const root of values.keys()) {
     if (result.has(root)) continue;
     const group = new Set([root]);
     for (const tag of group) for (const { fromTag, toTag } of linksOf.get(tag)!) group.add(fromTag).add(toTag);
-    const mean = [...group].reduce((sum, tag) => sum + values.get(tag)!, 0) / group.size;
-    for (const tag of group) result.set(tag, values.get(tag)! - mean);
+    const sorted = [...group].map((tag) => values.get(tag)!).sort((a, b) => a - b);
+    const middle = (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
+    for (const tag of group) result.set(tag, values.get(tag)! - middle);
   }
   return result;
 }

@@ -19,7 +19,7 @@ const QUIET_NS: Partial<Record<ConditionKind, number>> = {
   misclassified: 1e9,
   'telemetry-degraded': 1e9,
   'unexplained-wait': 1e9,
-  'clock-fault': 0.5e9,
+  'clock-fault': 2.5e9,
   'slice-budget': 1e9,
 };
 const USUAL_QUIET_NS = 3e9;

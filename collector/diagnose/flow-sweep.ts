@@ -21,13 +21,13 @@ export interface FlowSources {
   /** Rows in use, row 0 included. */
   rows(): number;
   generationOf(row: number): number;
-  hops(row: number, generation: number): PathHop[];
+  hops(row: number, generation: number, nowMs: number): PathHop[];
   bytes(row: number, generation: number): number;
   capacity: number;
 }
 
-/** At most so many rows are looked at in one poll. */
-const ROWS_PER_POLL = 2048;
+/** At most so many rows are looked at in one poll, or this share of the table: all of them within a second. */
+const [ROWS_PER_POLL, SHARE_PER_POLL] = [2048, 1 / 32];
 /** How quickly the pace of a flow is believed to change, and the shortest time that it is measured over. */
 const [PACE_MS, MIN_PACE_MS] = [1000, 50];
 /** A flow that was not heard of for longer is not alive. */
@@ -57,7 +57,7 @@ export class FlowSweep {
   poll(nowNs: number): void {
     const rows = this.#sources.rows();
     const nowMs = nowNs / 1e6;
-    for (let i = Math.min(rows - 1, ROWS_PER_POLL); i > 0; i--) {
+    for (let i = Math.min(rows - 1, Math.max(ROWS_PER_POLL, Math.ceil(rows * SHARE_PER_POLL))); i > 0; i--) {
       const row = this.#next < rows ? this.#next : 1;
       this.#next = row + 1;
       this.#look(row, nowMs, nowNs);
@@ -66,7 +66,7 @@ export class FlowSweep {
 
   #look(row: number, nowMs: number, nowNs: number): void {
     const generation = this.#sources.generationOf(row);
-    const hops = this.#sources.hops(row, generation);
+    const hops = this.#sources.hops(row, generation, nowMs);
     if (hops.length === 0) return;
     const seenMs = hops.reduce((newest, hop) => Math.max(newest, hop.seenMs), 0);
     if (nowMs - seenMs > ALIVE_MS) return;

@@ -42,6 +42,8 @@ interface Entry {
   key: string;
   lastActivityNs: number;
   openEvents: Set<string>;
+  /** When it was last looked for what is related to it. */
+  relatedNs: number;
   /** The culprit that the incident is about, once one is known; and the event whose verdict is shown. */
   leading: string | undefined;
   verdictEventId: string;
@@ -49,6 +51,8 @@ interface Entry {
 
 const MAX_EVENTS = 64;
 const MAX_RELATED = 8;
+/** How often an incident that goes on is compared with all others. */
+const RELATE_NS = 1e9;
 const MIN_CULPRIT_SHARE = 0.3;
 /** Below it nobody is named. */
 const MIN_CONFIDENCE = 0.5;
@@ -77,11 +81,15 @@ export class IncidentBook {
     const before = incident.severity;
     if (isCongestion(event)) this.#merge(entry, event, nowNs);
     else this.#mergeCondition(entry, event, nowNs);
-    this.#tell(entry, isNew ? 'opened' : incident.severity === before ? 'updated' : 'severity-changed');
+    this.#tell(entry, isNew ? 'opened' : incident.severity === before ? 'updated' : 'severity-changed', nowNs);
   }
 
-  #tell({ incident }: Entry, change: IncidentChange): void {
-    incident.related = this.#relatedTo(incident);
+  #tell(entry: Entry, change: IncidentChange, nowNs: number): void {
+    const { incident } = entry;
+    if (change !== 'updated' || nowNs - entry.relatedNs >= RELATE_NS) {
+      entry.relatedNs = nowNs;
+      incident.related = this.#relatedTo(incident);
+    }
     incident.story = storyOf(incident);
     incident.plan = this.#options.planFor(incident);
     if (change === 'opened') {
@@ -97,7 +105,7 @@ export class IncidentBook {
       if (!entry.incident.events.some(({ id }) => event.related.includes(id))) continue;
       this.#keep(entry.incident, event);
       entry.incident.updatedAt = this.#options.iso(nowNs);
-      this.#tell(entry, 'updated');
+      this.#tell(entry, 'updated', nowNs);
       return true;
     }
     return false;
@@ -247,6 +255,7 @@ export class IncidentBook {
       key: isCongestion(event) ? congestionKey(event) : conditionKey(event),
       lastActivityNs: nowNs,
       openEvents: new Set<string>(),
+      relatedNs: -Infinity,
       leading: undefined,
       verdictEventId: event.id,
     };

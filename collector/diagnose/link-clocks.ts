@@ -53,19 +53,20 @@ export class LinkClocks {
         [link.fromTag, link.toTag, -1],
         [link.toTag, link.fromTag, 1],
       ] as const) {
-        const vote = votes.get(tag) ?? { jumpedFrom: [], still: 0, byNs: 0 };
+        const vote = votes.get(tag) ?? { jumpedFrom: new Set<number>(), still: 0, byNs: 0 };
         votes.set(tag, vote);
         if (Math.abs(moved.jumpNs) < STEP_NS) vote.still++;
         else if (moved.isLasting) {
-          vote.jumpedFrom.push(other);
+          vote.jumpedFrom.add(other);
           vote.byNs = sign * moved.jumpNs;
         }
       }
     }
     for (const [tag, { jumpedFrom, still, byNs }] of votes) {
-      // Its neighbour's links to others stand still; its own have all moved. Of two that are known by one link only, it may have been either.
-      const isOther = jumpedFrom.length === 1 && votes.get(jumpedFrom[0])!.still === 0;
-      if (jumpedFrom.length === 0 || still > 0 || isOther) continue;
+      // Its neighbour's links to others stand still; its own have all moved. Of two that are known by their links with one another only, it may have been either.
+      const [only] = jumpedFrom;
+      const isOther = jumpedFrom.size === 1 && votes.get(only)!.still === 0;
+      if (jumpedFrom.size === 0 || still > 0 || isOther) continue;
       this.#conditions.raise(
         {
           kind: 'clock-fault',
@@ -84,7 +85,7 @@ export class LinkClocks {
 
 interface Vote {
   /** Neighbours whose clocks it moved against. */
-  jumpedFrom: number[];
+  jumpedFrom: Set<number>;
   still: number;
   byNs: number;
 }

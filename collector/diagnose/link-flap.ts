@@ -77,7 +77,7 @@ export class LinkFlapDetector {
     this.#conditions = conditions;
   }
 
-  /** Whether the link of this interface is down, or went down so lately that it is not told apart from a loss. */
+  /** Whether the link of this interface is down. */
   isDown(row: number): boolean {
     return this.#known.get(row)?.isDown === true;
   }
@@ -142,7 +142,9 @@ export class LinkFlapDetector {
         [use.nodeTag, use.peerTag].some((tag) => tag === nodeTag || tag === peerTag) &&
         turnedNs.some((ns) => known.turnedNs.some((own) => Math.abs(ns - own) < TOGETHER_NS)),
     );
-    return rivals.every(({ use }) => unseenOf(link) >= unseenOf(use.link) + MIN_UNSEEN);
+    // Where histories are to be had, a link that went down has cut some.
+    const isSeen = known.use.followed === 0 || unseenOf(link) >= MIN_UNSEEN;
+    return isSeen && rivals.every(({ use }) => unseenOf(link) >= unseenOf(use.link) + MIN_UNSEEN);
   }
 }
 

@@ -112,9 +112,9 @@ export class LinkLossDetector {
       const followed = link.followed - known.followed;
       const unseen = link.unseen - known.unseen;
       const resent = link.resent - known.resent;
-      const resentBehind = link.resentBehind - known.resentBehind;
+      const resentBehind = Math.max(0, link.resentBehind - known.resentBehind);
       known.resentBehind = link.resentBehind;
-      const unheard = link.peerReportsLost - known.unheard;
+      const unheard = Math.max(0, link.peerReportsLost - known.unheard);
       known.unheard = link.peerReportsLost;
       known.followed = link.followed;
       known.unseen = link.unseen;

@@ -23,7 +23,7 @@ export interface MoveSources {
   /** Names of two interfaces of one node. */
   interfaceOf(portRow: number): string;
   /** Told of the interface that a flow does not leave by any more. */
-  leftBehind(portRow: number, atNs: number): void;
+  leftBehind(portRow: number, flowRow: number, atNs: number): void;
 }
 
 interface Wave {
@@ -54,7 +54,7 @@ export class PathChangeDetector {
   #moved(nowNs: number): void {
     const m = this.#record;
     const atNs = m[Move.atNs];
-    this.#sources.leftBehind(m[Move.fromPortRow], atNs);
+    this.#sources.leftBehind(m[Move.fromPortRow], m[Move.flowRow], atNs);
     const wave = this.#waves.get(m[Move.nodeTag]) ?? { flows: new Map<number, number>(), from: new Map<string, number>() };
     this.#waves.set(m[Move.nodeTag], wave);
     for (const [flow, movedNs] of wave.flows) if (atNs - movedNs > WAVE_NS) wave.flows.delete(flow);

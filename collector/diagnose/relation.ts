@@ -48,8 +48,10 @@ const EVENTS_COMPARED = 4;
 function feeds(upstream: Incident, downstream: Incident): boolean {
   if (upstream.type !== 'congestion' || downstream.type !== 'congestion') return false;
   const newest = ({ events }: Incident): CongestionEvent[] => events.filter(isCongestion).slice(-EVENTS_COMPARED);
-  const before = newest(upstream);
-  return newest(downstream).some((event) => before.some((other) => overlap(other, event) && fedShare(other, event) >= FED_SHARE));
+  const [before, after] = [newest(upstream), newest(downstream)];
+  const { node } = upstream.place;
+  if (!after.some(({ flows }) => flows.some(({ path }) => path.includes(node!)))) return false;
+  return after.some((event) => before.some((other) => overlap(other, event) && fedShare(other, event) >= FED_SHARE));
 }
 
 function overlap(a: CongestionEvent, b: CongestionEvent): boolean {

@@ -106,7 +106,7 @@ const KIND_TEXT: Record<Exclude<IncidentType, 'congestion'>, string> = {
   'silent-switch': 'a node has fallen silent',
   'telemetry-degraded': 'reports are missing',
   'unexplained-wait': 'packets wait behind something that is in no report',
-  'clock-fault': 'a clock has jumped',
+  'clock-fault': 'a clock is wrong',
 };
 
 const HELP: Record<Exclude<IncidentType, 'congestion'>, string> = {

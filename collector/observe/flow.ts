@@ -1,6 +1,6 @@
 // Flows: one row per innermost 5-tuple (and tunnel), so that later stages carry a small number instead of addresses.
 // The outermost packet of a flow in a tunnel is kept beside it, once for all flows between the same two ends.
-// A row may pass to another flow after it was idle for long; whoever keeps a row keeps its generation too. A flow that was reported
+// When there is no room, a row passes to another flow after it was idle for a while; whoever keeps a row keeps its generation too. A flow that was reported
 // only once makes room much earlier: a flood of them cannot keep out a flow that matters.
 // Rule: report counts are not packet counts under a change filter, so nothing here is called packets.
 

@@ -19,13 +19,11 @@ const { tcpSequence: PART_TCP_SEQUENCE } = FlowPart;
 const FLOW_DOUBLES = 40;
 const FLOW_WORDS = FLOW_DOUBLES * 2;
 /**
- * Header words: generation of the flow's row that the slots belong to; slots in use; the usual gap between two packets in units of 16 ns, above the count
- * of gaps that it is the mean of (6 bits); newest TCP sequence; when the flow was
- * heard of last, ms; octets per ms by its newest long step; the sum of sequence and acknowledgment then,
- * how
- * far it went as far as that is believed; and the length of the longest packet.
+ * Header words: generation of the flow's row that the slots belong to; slots in use; the usual gap between two packets in units of 16 ns, above the count of
+ * gaps that it is the mean of (6 bits); newest TCP sequence; when the flow was heard of last, ms; octets per ms by its newest long step; newest
+ * acknowledgment; how far both went, as far as that is believed; and the length of the longest packet.
  */
-const [GENERATION, USED, GAP, SEQUENCE, SEEN_LAST_MS, BYTES_PER_MS, PROGRESS, BELIEVED, LONGEST_BYTES] = [
+const [GENERATION, USED, GAP, SEQUENCE, SEEN_LAST_MS, BYTES_PER_MS, ACKNOWLEDGMENT, BELIEVED, LONGEST_BYTES] = [
   0, 1, 2, 3, 4, 5, 6, 7, 8,
 ];
 const FIRST_SLOT_WORD = 10;
@@ -37,6 +35,7 @@ const [NODE_TAG, PORT_ROW, LEVEL_NS, LATENCY_NS, SLOT_SEQUENCE, STEADY, SEEN_MS,
 ];
 /** The filter's last latency is not known: the node was first heard of past the filter. */
 const NO_LEVEL = 0xffff_ffff;
+const MOST_LATENCY_NS = NO_LEVEL - 1;
 const STEADY_UNIT_NS = 256;
 const GAP_UNIT_NS = 16;
 const [COUNT_BITS, COUNT_MASK, MOST_GAP] = [6, 0x3f, 2 ** 26 - 1];
@@ -57,6 +56,8 @@ const [LONG_MS, LARGE_BYTES, FASTER] = [15, 1e6, 4];
 const MOSTLY = 0.9;
 const TCP_HEADER_BYTES = 40;
 const TCP_SEGMENT_BYTES = 1460;
+/** A packet of TCP as short as this carries nothing. */
+const BARE_BYTES = 80;
 const HALF_SEQUENCE = 0x8000_0000;
 /** More packets than this, which take a larger share of the line than this, do not all wait alike. */
 const [MANY_PACKETS, STILL_SHARE] = [1000, 0.05];
@@ -89,6 +90,11 @@ export interface HeldBackTables {
   isFirst: (flowRow: number, nodeTag: number) => boolean;
 }
 
+/** How far an acknowledgment has moved; 0 where one of the two carries none: the first packet of a connection does not. */
+function stepOf(before: number, now: number): number {
+  return before === 0 || now === 0 ? 0 : (now - before) >>> 0;
+}
+
 /** The stage over a batch: works out what was kept back before each hop of a filtered report. */
 export function heldBackStage(table: HeldBackTable, batch: HopBatch, tables: HeldBackTables): () => void {
   const { doubles, words } = table;
@@ -108,7 +114,8 @@ export function heldBackStage(table: HeldBackTable, batch: HopBatch, tables: Hel
 
   function observe(): void {
     if (!isAnyFiltered()) return;
-    const nowMs = Math.floor(batch.arrivalNs[0] / 1e6);
+    // They go round after 49 days: only their differences say something.
+    const nowMs = Math.floor(batch.arrivalNs[0] / 1e6) >>> 0;
     for (let hop = 0; hop < batch.length; hop++) {
       const report = reportOf[hop];
       const flow = flowRow[report];
@@ -120,8 +127,8 @@ export function heldBackStage(table: HeldBackTable, batch: HopBatch, tables: Hel
         words[at + GENERATION] = flowGeneration[report];
       }
       words[at + LONGEST_BYTES] = Math.max(words[at + LONGEST_BYTES], packetLengthBytes[report]);
-      const s = slotOf(at, nodeTag[hop]);
-      const latencyNs = Math.max(0, latencyOf(batch, hop, timestampWrapNs[datagramOf[report]]));
+      const s = slotOf(at, nodeTag[hop], nowMs);
+      const latencyNs = Math.min(MOST_LATENCY_NS, Math.max(0, latencyOf(batch, hop, timestampWrapNs[datagramOf[report]])));
       const isNew = words[s + NODE_TAG] !== nodeTag[hop];
       if (!isNew && enqueueNodeNs[hop] < doubles[s >> 1]) continue;
       words[s + PORT_ROW] = portRow[hop];
@@ -130,7 +137,7 @@ export function heldBackStage(table: HeldBackTable, batch: HopBatch, tables: Hel
       else carry(flow, hop, packetLengthBytes[report]);
       if (isNew) begin(s, hop);
       else if (words[s + QUEUE_ROW] === queueRow[hop]) holdBack(at, s, hop, report);
-      else words[s + DEEP] = Math.floor(queueDeepNs[hop] / GAP_UNIT_NS);
+      else words[s + DEEP] = deepUnitsOf(hop);
       doubles[s >> 1] = enqueueNodeNs[hop];
       words[s + QUEUE_ROW] = queueRow[hop];
       words[s + LATENCY_NS] = latencyNs;
@@ -148,13 +155,13 @@ export function heldBackStage(table: HeldBackTable, batch: HopBatch, tables: Hel
   }
 
   /** Slot of the node; else a free one, or the one that was not heard of for longest. */
-  function slotOf(at: number, tag: number): number {
+  function slotOf(at: number, tag: number, nowMs: number): number {
     const used = words[at + USED];
     let oldest = at + FIRST_SLOT_WORD;
     for (let slot = 0; slot < used; slot++) {
       const s = at + FIRST_SLOT_WORD + slot * SLOT_WORDS;
       if (words[s + NODE_TAG] === tag) return s;
-      if (words[s + SEEN_MS] < words[oldest + SEEN_MS]) oldest = s;
+      if ((nowMs - words[s + SEEN_MS]) >>> 0 > (nowMs - words[oldest + SEEN_MS]) >>> 0) oldest = s;
     }
     if (used === SLOTS) return oldest;
     words[at + USED] = used + 1;
@@ -166,7 +173,7 @@ export function heldBackStage(table: HeldBackTable, batch: HopBatch, tables: Hel
   function begin(s: number, hop: number): void {
     words[s + NODE_TAG] = nodeTag[hop];
     words[s + LEVEL_NS] = NO_LEVEL;
-    words[s + DEEP] = Math.floor(queueDeepNs[hop] / GAP_UNIT_NS);
+    words[s + DEEP] = deepUnitsOf(hop);
   }
 
   function holdBack(at: number, s: number, hop: number, report: number): void {
@@ -174,7 +181,7 @@ export function heldBackStage(table: HeldBackTable, batch: HopBatch, tables: Hel
     const lengthBytes = packetLengthBytes[report];
     const isTcp = (flowParts[report] & PART_TCP_SEQUENCE) !== 0;
     const advanced = (tcpSequence[report] - words[s + SLOT_SEQUENCE]) >>> 0;
-    const acknowledged = (tcpAcknowledgment[report] - words[s + ACKNOWLEDGED]) >>> 0;
+    const acknowledged = stepOf(words[s + ACKNOWLEDGED], tcpAcknowledgment[report]);
     const steadyUnits = (Math.floor(queueSteadyNs[hop] / STEADY_UNIT_NS) - words[s + STEADY]) >>> 0;
     const steadyNs = Math.min(gapNs, steadyUnits * STEADY_UNIT_NS);
     let packets = 0;
@@ -200,8 +207,8 @@ export function heldBackStage(table: HeldBackTable, batch: HopBatch, tables: Hel
 
   /** Segments are as long as the longest of the flow, or as usual where none carried anything. */
   function segmentsOf(at: number, advanced: number): number {
-    const payload = words[at + LONGEST_BYTES] - TCP_HEADER_BYTES;
-    return advanced < HALF_SEQUENCE ? Math.ceil(advanced / (payload > 0 ? payload : TCP_SEGMENT_BYTES)) : 0;
+    const payload = words[at + LONGEST_BYTES] > BARE_BYTES ? words[at + LONGEST_BYTES] - TCP_HEADER_BYTES : TCP_SEGMENT_BYTES;
+    return advanced < HALF_SEQUENCE ? Math.ceil(advanced / payload) : 0;
   }
 
   /** What nothing but acknowledgments have brought: so many of the usual size, which is known from those that came while a queue moved. */
@@ -225,10 +232,14 @@ export function heldBackStage(table: HeldBackTable, batch: HopBatch, tables: Hel
     return Math.round(steadyNs / usualNs - (steadyNs >= MOSTLY * gapNs ? 1 : 0.5));
   }
 
+  function deepUnitsOf(hop: number): number {
+    return Math.floor((queueDeepNs[hop] < 0 ? -1 - queueDeepNs[hop] : queueDeepNs[hop]) / GAP_UNIT_NS) >>> 0;
+  }
+
   /** While a queue comes or goes, each packet is reported, at whichever node: so much of such time goes by from one to the next. */
   function learnGap(at: number, s: number, hop: number): void {
     if (queueDeepNs[hop] < 0) return;
-    const deep = Math.floor(queueDeepNs[hop] / GAP_UNIT_NS) >>> 0;
+    const deep = deepUnitsOf(hop);
     const gap = Math.min(MOST_GAP, (deep - words[s + DEEP]) >>> 0);
     words[s + DEEP] = deep;
     const count = words[at + GAP] & COUNT_MASK;
@@ -239,21 +250,24 @@ export function heldBackStage(table: HeldBackTable, batch: HopBatch, tables: Hel
   /** The sequence is the same at every node: whichever tells of it first tells what the flow has sent, by all interfaces on its way. */
   function advance(at: number, flow: number, hop: number, report: number, nowMs: number): void {
     const isNew = words[at + SEEN_LAST_MS] === 0;
-    const progress = (tcpSequence[report] + tcpAcknowledgment[report]) >>> 0;
-    const step = (progress - words[at + PROGRESS]) >>> 0;
-    if (!isNew && (step === 0 || step >= HALF_SEQUENCE)) return;
-    const isBelieved = !isNew && isPlausible(at, step, nowMs - words[at + SEEN_LAST_MS] + ASIDE_MS, portRow[hop]);
+    const elapsedMs = (nowMs - words[at + SEEN_LAST_MS]) >>> 0;
     const advanced = (tcpSequence[report] - words[at + SEQUENCE]) >>> 0;
-    const isKnown = isBelieved && advanced > 0 && advanced < HALF_SEQUENCE;
+    const acknowledged = stepOf(words[at + ACKNOWLEDGMENT], tcpAcknowledgment[report]);
+    const isBack = advanced >= HALF_SEQUENCE || acknowledged >= HALF_SEQUENCE;
+    // What is sent again, or comes late, moves nothing; after longer, another connection has the same ports.
+    if (!isNew && (isBack || advanced + acknowledged === 0) && elapsedMs <= LONG_MS) return;
+    const step = isNew || isBack ? 0 : advanced + acknowledged;
+    const isBelieved = step > 0 && isPlausible(at, step, elapsedMs + ASIDE_MS, portRow[hop]);
+    const isKnown = isBelieved && advanced > 0;
     const bytes = isKnown ? advanced + segmentsOf(at, advanced) * TCP_HEADER_BYTES : packetLengthBytes[report];
     if (isBelieved) words[at + BELIEVED] += step;
-    words[at + PROGRESS] = progress;
     words[at + SEQUENCE] = tcpSequence[report];
-    words[at + SEEN_LAST_MS] = nowMs;
+    if (tcpAcknowledgment[report] !== 0) words[at + ACKNOWLEDGMENT] = tcpAcknowledgment[report];
+    words[at + SEEN_LAST_MS] = Math.max(1, nowMs);
     tables.addFlowBytes(flow, bytes);
     for (let slot = 0; slot < words[at + USED]; slot++) {
       const s = at + FIRST_SLOT_WORD + slot * SLOT_WORDS;
-      if (nowMs - words[s + SEEN_MS] <= PERIOD_MS) tables.addPortBytes(words[s + PORT_ROW], bytes);
+      if ((nowMs - words[s + SEEN_MS]) >>> 0 <= PERIOD_MS) tables.addPortBytes(words[s + PORT_ROW], bytes);
     }
   }
 

@@ -6,7 +6,7 @@
 // it was seen at last.
 // Rule: a late report moves nothing, and one observation is no habit: a way is known from the second packet on.
 
-import { latencyOf, ReportFlag, type HopBatch } from '../hop.ts';
+import { forwardedTtlOf, latencyOf, ReportFlag, type HopBatch } from '../hop.ts';
 import type { Arena } from '../memory/arena.ts';
 import type { Ring } from '../memory/ring.ts';
 import { Move, MOVE_WIDTH, MoveKind } from '../move.ts';
@@ -39,6 +39,11 @@ const LOOP_WINDOW_MS = 1000;
 const KNOWN = 2;
 /** What a node told of a flow longer ago is not how it is now. */
 const FRESH_MS = 1200;
+
+/** Milliseconds of collector time as slots keep them: they go round after 49 days, and only their differences modulo 2^32 say something. */
+function millisecondsOf(ns: number): number {
+  return Math.floor(ns / 1e6) >>> 0;
+}
 
 /** One node on the way of a flow. */
 export interface PathHop {
@@ -81,8 +86,11 @@ export class PathTable {
     return this.words[at + (FIRST_SLOT + counting * SLOT_DOUBLES) * 2 + NODE_TAG] === nodeTag;
   }
 
-  /** Nodes that reported the flow, the first on its way first. For the calm thread. */
-  hops(row: number, generation: number): PathHop[] {
+  /**
+   * Nodes that reported the flow, the first on its way first, as of collector time `nowMs`; without those that it has left for another at the same distance.
+   * For the calm thread.
+   */
+  hops(row: number, generation: number, nowMs: number): PathHop[] {
     const { words } = this;
     const at = row * FLOW_WORDS;
     if (words[at + GENERATION] !== generation) return [];
@@ -95,12 +103,14 @@ export class PathTable {
         portRow: words[s + PORT_ROW],
         ttl: (state >>> TTL) & 0xff,
         isSettled: ((state >>> TTL) & 0xff) === ((state >>> LOWEST_TTL) & 0xff) && ((state >>> FALLS) & 0xff) === 0,
-        seenMs: words[s + SEEN_MS],
+        seenMs: nowMs - ((Math.floor(nowMs) - words[s + SEEN_MS]) >>> 0),
         reports: (words[s + REPORTS] & ~FILTERED) >>> 0,
         isFiltered: (words[s + REPORTS] & FILTERED) !== 0,
       });
     }
-    return hops.sort((a, b) => b.ttl - a.ttl);
+    const isLeft = ({ ttl, seenMs }: PathHop): boolean =>
+      hops.some((other) => other.ttl === ttl && other.seenMs > seenMs + FRESH_MS);
+    return hops.filter((hop) => !isLeft(hop)).sort((a, b) => b.ttl - a.ttl);
   }
 }
 
@@ -125,9 +135,6 @@ export function pathStage(
     flags,
     flowRow,
     flowGeneration,
-    ttl,
-    outerParts,
-    outerTtl,
     packetLengthBytes,
     representedPackets,
     firstHop,
@@ -140,7 +147,7 @@ export function pathStage(
   const touched = new Int32Array(1);
 
   function observe(): void {
-    const nowMs = Math.floor(batch.arrivalNs[0] / 1e6);
+    const nowMs = millisecondsOf(batch.arrivalNs[0]);
     prefetch();
     for (let hop = 0; hop < batch.length; hop++) {
       const report = reportOf[hop];
@@ -190,7 +197,7 @@ export function pathStage(
     else {
       slot = 0;
       for (let other = 1; other < PATH_SLOTS; other++) {
-        if (words[slotAt(at, other) + SEEN_MS] < words[slotAt(at, slot) + SEEN_MS]) slot = other;
+        if (ageMs(slotAt(at, other), nowMs) > ageMs(slotAt(at, slot), nowMs)) slot = other;
       }
     }
     const s = slotAt(at, slot);
@@ -198,7 +205,7 @@ export function pathStage(
     words[s + LOWEST_MS] = nowMs;
     words[s + REPORTS] = 0;
     doubles[s >> 1] = -Infinity;
-    write(s, hop, report, nowMs, ttlOf(report), 0, 1);
+    write(s, hop, report, nowMs, forwardedTtlOf(batch.reports, report), 0, 1);
     // The first node on the way counts: a packet is reported by every node.
     let first = 0;
     for (let other = 1; other < (words[at + STATE] & USED_MASK); other++) {
@@ -212,6 +219,10 @@ export function pathStage(
     return at + (FIRST_SLOT + slot * SLOT_DOUBLES) * 2;
   }
 
+  function ageMs(s: number, nowMs: number): number {
+    return (nowMs - words[s + SEEN_MS]) >>> 0;
+  }
+
   function ttlAt(s: number): number {
     return (words[s + TTL_STATE] >>> TTL) & 0xff;
   }
@@ -221,18 +232,13 @@ export function pathStage(
    * either order.
    */
   function learnLink(at: number, hop: number, report: number, nowMs: number): void {
-    const own = ttlOf(report);
+    const own = forwardedTtlOf(batch.reports, report);
     for (let slot = 0; slot < (words[at + STATE] & USED_MASK); slot++) {
       const s = slotAt(at, slot);
-      if (nowMs - words[s + SEEN_MS] > FRESH_MS || !isNewestOfTtl(at, slot)) continue;
+      if (ageMs(s, nowMs) > FRESH_MS || !isNewestOfTtl(at, slot, nowMs)) continue;
       if (ttlAt(s) === own + 1) tables.votePeer(words[s + PORT_ROW], nodeTag[hop], ingressInterfaceId[hop]);
       else if (ttlAt(s) === own - 1) tables.votePeer(portRow[hop], words[s + NODE_TAG], words[s + INGRESS]);
     }
-  }
-
-  /** Of the packet that nodes forward: the outermost. */
-  function ttlOf(report: number): number {
-    return outerParts[report] === 0 ? ttl[report] : outerTtl[report];
   }
 
   function see(s: number, hop: number, report: number, nowMs: number): void {
@@ -241,8 +247,8 @@ export function pathStage(
     let lowest = (state >>> LOWEST_TTL) & 0xff;
     let falls = (state >>> FALLS) & 0xff;
     let habit = state >>> HABIT;
-    const now = ttlOf(report);
-    const isRecent = nowMs - words[s + LOWEST_MS] <= LOOP_WINDOW_MS;
+    const now = forwardedTtlOf(batch.reports, report);
+    const isRecent = (nowMs - words[s + LOWEST_MS]) >>> 0 <= LOOP_WINDOW_MS;
     if (now < lowest) {
       falls = isRecent ? falls + 1 : 1;
       lowest = now;
@@ -273,7 +279,8 @@ export function pathStage(
     words[s + LATENCY_NS] = latencyNs > 0 ? Math.min(latencyNs, 0xffff_ffff) : 0;
     words[s + SEEN_MS] = nowMs;
     words[s + REPORTS] = ((words[s + REPORTS] + 1) & ~FILTERED) | (isFiltered[datagramOf[report]] === 1 ? FILTERED : 0);
-    words[s + TTL_STATE] = (ttlOf(report) << TTL) | (lowest << LOWEST_TTL) | (falls << FALLS) | (habit << HABIT);
+    words[s + TTL_STATE] =
+      (forwardedTtlOf(batch.reports, report) << TTL) | (lowest << LOWEST_TTL) | (falls << FALLS) | (habit << HABIT);
   }
 
   function tell(kind: number, hop: number, report: number, from: number): void {
@@ -295,12 +302,12 @@ export function pathStage(
     if (hopCount[report] > 1) return hop === firstHop[report] + hopCount[report] - 1 ? sumOfStack(report) : -1;
     if (tables.hasPeer(portRow[hop])) return -1;
     const at = flowRow[report] * FLOW_WORDS;
-    const nowMs = Math.floor(batch.arrivalNs[0] / 1e6);
-    const ownTtl = ttlOf(report);
+    const nowMs = millisecondsOf(batch.arrivalNs[0]);
+    const ownTtl = forwardedTtlOf(batch.reports, report);
     let sum = own;
     for (let slot = 0; slot < (words[at + STATE] & USED_MASK); slot++) {
       const s = slotAt(at, slot);
-      if (ttlAt(s) > ownTtl && nowMs - words[s + SEEN_MS] <= FRESH_MS && isNewestOfTtl(at, slot)) sum += words[s + LATENCY_NS];
+      if (ttlAt(s) > ownTtl && ageMs(s, nowMs) <= FRESH_MS && isNewestOfTtl(at, slot, nowMs)) sum += words[s + LATENCY_NS];
     }
     return sum;
   }
@@ -314,11 +321,11 @@ export function pathStage(
   }
 
   /** Of two nodes at one distance the flow has left the one that was heard of before. */
-  function isNewestOfTtl(at: number, slot: number): boolean {
+  function isNewestOfTtl(at: number, slot: number, nowMs: number): boolean {
     const s = slotAt(at, slot);
     for (let other = 0; other < (words[at + STATE] & USED_MASK); other++) {
       const o = slotAt(at, other);
-      if (other !== slot && ttlAt(o) === ttlAt(s) && words[o + SEEN_MS] > words[s + SEEN_MS]) return false;
+      if (other !== slot && ttlAt(o) === ttlAt(s) && ageMs(o, nowMs) < ageMs(s, nowMs)) return false;
     }
     return true;
   }

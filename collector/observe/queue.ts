@@ -270,6 +270,8 @@ export function queueStage(
     for (let hop = 0; hop < batch.length; hop++) {
       const carried = present[hop];
       queueRow[hop] = 0;
+      queueSteadyNs[hop] = 0;
+      queueDeepNs[hop] = -1;
       if (nodeTag[hop] === 0 || (carried & HAS_EGRESS_INTERFACE_ID) === 0) continue;
       wanted[0] = nodeTag[hop];
       wanted[1] = egressInterfaceId[hop];
@@ -331,15 +333,16 @@ export function queueStage(
       learnBase(row, Math.min(latencyNs, emptyLatencyNs[datagram]), nowNs);
       waitNs = Math.max(waitNs, latencyNs - Math.min(n[base + BASE_NS], n[base + PREVIOUS_BASE_NS]));
     }
-    if (isFiltered[datagram] === 1) keepTimes(hop, base, latencyNs, waitNs, rate > 0 ? DEEP_BYTES / rate : DEEP_WAIT_NS);
     if (row === 0) return;
+    if (isFiltered[datagram] === 1) keepTimes(hop, base, latencyNs, waitNs, rate > 0 ? DEEP_BYTES / rate : DEEP_WAIT_NS);
     const depthBytes = depthKnown ? queueOccupancy[hop] * unit : waitNs * rate;
     if (n[base + PORT_BYTES_PER_NS] !== rate) n[base + PORT_BYTES_PER_NS] = rate;
+    if (portRow[hop] !== 0) keepForOthers(row, portRow[hop], enqueueNodeNs[hop], waitNs, nowNs, report);
+    step(row, portRow[hop], enqueueNodeNs[hop], waitNs, depthBytes, nowNs, report);
+    // After that: what a silence means, the reports before it say.
     const isOfQueue = (flags[report] & FLAG_CONGESTED_QUEUE) !== 0 ? 1 : 0;
     if (n[base + IS_OF_QUEUE] !== isOfQueue) n[base + IS_OF_QUEUE] = isOfQueue;
     if (n[base + IS_FILTERED] !== isFiltered[datagram]) n[base + IS_FILTERED] = isFiltered[datagram];
-    if (portRow[hop] !== 0) keepForOthers(row, portRow[hop], enqueueNodeNs[hop], waitNs, nowNs, report);
-    step(row, portRow[hop], enqueueNodeNs[hop], waitNs, depthBytes, nowNs, report);
   }
 
   /** Time between two packets that waited alike is steady, and so is what is left of it when the queue of the one before had drained. */
@@ -352,8 +355,8 @@ export function queueStage(
       if (!isSame && lastWaitNs >= deepNs) n[base + DEEP_NS] += Math.min(gapNs, lastWaitNs);
     }
     queueSteadyNs[hop] = n[base + STEADY_NS];
-    queueDeepNs[hop] = waitNs >= deepNs ? n[base + DEEP_NS] : -1;
-    n[base + LAST_LATENCY_NS] = latencyNs;
+    queueDeepNs[hop] = waitNs >= deepNs ? n[base + DEEP_NS] : -1 - n[base + DEEP_NS];
+    if (gapNs >= 0) n[base + LAST_LATENCY_NS] = latencyNs;
   }
 
   /** The queue's latency when empty: the least of the last one to two days. */

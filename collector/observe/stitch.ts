@@ -10,7 +10,7 @@
 // Rule: times of two nodes are only ever subtracted to see how the difference moves.
 
 import { FlowPart } from '../flow-key.ts';
-import { latencyOf, ReportFlag, type HopBatch } from '../hop.ts';
+import { forwardedTtlOf, latencyOf, ReportFlag, type HopBatch } from '../hop.ts';
 import type { Arena } from '../memory/arena.ts';
 import { finish } from '../memory/key-table.ts';
 
@@ -25,7 +25,7 @@ const HISTORY_WORDS = HISTORY_DOUBLES * 2;
 const HOP_DOUBLES = 4;
 const FIRST_HOP = 4;
 const MAX_HOPS = 5;
-/** Header words: hash of the packet, hops, flaws; and as a double the collector time of its first report; behind that its length, octets. */
+/** Header words: hash of the packet, hops, flaws; and as a double when its first report came, in time without pauses; behind that its length, octets. */
 const [CHECK, HOPS, FLAWED, LENGTH] = [0, 1, 2, 6];
 const FIRST_NS = 2;
 /** A hop: times in and out, ns on the node's clock; node, row of its egress interface, ingress interface, TTL. */
@@ -89,9 +89,6 @@ export function stitchStage(table: StitchTable, batch: HopBatch, ports: PortFind
     flowHash,
     flowRow,
     flowParts,
-    ttl,
-    outerParts,
-    outerTtl,
     representedPackets,
     packetLengthBytes,
     tcpSequence,
@@ -100,6 +97,9 @@ export function stitchStage(table: StitchTable, batch: HopBatch, ports: PortFind
   } = batch.reports;
   const { timestampWrapNs, isFiltered } = batch.datagrams;
   const mask = histories - 1;
+  // The order of histories that a thread before this one had begun went with it.
+  tags.fill(0);
+  totals[2] = 0;
   let [oldest, newest] = [0, 0];
   let refused = 0;
   let begunBefore = 0;
@@ -167,7 +167,7 @@ export function stitchStage(table: StitchTable, batch: HopBatch, ports: PortFind
     for (let other = 0; other < used; other++) {
       const h = hopAt(at, other);
       if (words[h + NODE_TAG] !== nodeTag[hop]) continue;
-      if (isSegment && words[h + HOP_TTL] === ttlOf(report) && (words[at + FLAWED] & USELESS) === 0) {
+      if (isSegment && words[h + HOP_TTL] === forwardedTtlOf(batch.reports, report) && (words[at + FLAWED] & USELESS) === 0) {
         sentAgain(at, other);
         doubles[(at >> 1) + FIRST_NS] = nowNs;
         break;
@@ -189,13 +189,8 @@ export function stitchStage(table: StitchTable, batch: HopBatch, ports: PortFind
     words[h + NODE_TAG] = nodeTag[hop];
     words[h + PORT_ROW] = portRow[hop];
     words[h + INGRESS] = ingressInterfaceId[hop];
-    words[h + HOP_TTL] = ttlOf(report);
+    words[h + HOP_TTL] = forwardedTtlOf(batch.reports, report);
     if (representedPackets[report] > 1 || isFiltered[datagramOf[report]] === 1) words[at + FLAWED] |= SAMPLED;
-  }
-
-  /** Of the packet that nodes forward: the outermost. */
-  function ttlOf(report: number): number {
-    return outerParts[report] === 0 ? ttl[report] : outerTtl[report];
   }
 
   function hopAt(at: number, hop: number): number {

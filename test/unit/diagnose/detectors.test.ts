@@ -252,6 +252,15 @@ describe('links that go down and come back', () => {
     expect(told).toEqual([]);
   });
 
+  it('nor those that cut nothing, where packets are followed', () => {
+    const link = use(1, 'leaf-1');
+    run([link], (ms) => {
+      goUpAndDown(link, ms, 5);
+      if (ms % 4000 < 2000) link.followed += 20;
+    });
+    expect(told).toEqual([]);
+  });
+
   it('of those that do so together, it is the one in front of which packets were lost, or else none is accused', () => {
     const [broken, dry] = [use(1, 'leaf-1'), use(2, 'leaf-2')];
     const both = (ms: number): void => [broken, dry].forEach((link) => goUpAndDown(link, ms, 5));

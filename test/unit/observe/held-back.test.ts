@@ -116,6 +116,27 @@ it('a large step of the sequence after a long time needs a second one of its lik
   expect(packets).toHaveLength(1);
 });
 
+it('a connection begins without an acknowledgment, and another one may begin on its ports: both are followed from there', () => {
+  see(0, { sequence: 0, acknowledgment: 0, bytes: 60 });
+  see(1e6, { sequence: 1, acknowledgment: 3e9, bytes: 1500 });
+  for (let i = 1; i <= 9; i++) see(1e6, { sequence: 1 + i * 1460, acknowledgment: 3e9, bytes: 1500 });
+  const first = flowBytes.get(1)!;
+  expect(first).toBeGreaterThan(9 * 1500);
+  expect(first).toBeLessThan(11 * 1500);
+  // Sequences that begin lower than the last ones ended.
+  see(1e9, { sequence: 2 ** 32 - 5e5, acknowledgment: 7, bytes: 1500 });
+  for (let i = 1; i <= 9; i++) see(1e6, { sequence: 2 ** 32 - 5e5 + i * 1460, acknowledgment: 7, bytes: 1500 });
+  expect(flowBytes.get(1)! - first).toBe(10 * 1500);
+});
+
+it('time goes on after milliseconds have gone round', () => {
+  atNs = (2 ** 32 - 5) * 1e6;
+  see(0, { sequence: 0 });
+  for (let i = 1; i <= 20; i++) see(1e6, { sequence: i * 14_600 });
+  expect(flowBytes.get(1)).toBe(201 * 1500);
+  expect(packets).toHaveLength(20);
+});
+
 it('what one node tells of a flow goes for all interfaces on its way, once', () => {
   see(0, { node: 1, sequence: 0 });
   see(1000, { node: 2, sequence: 0 });
@@ -129,8 +150,8 @@ it('what one node tells of a flow goes for all interfaces on its way, once', () 
 
 it('of acknowledgments is told by what they acknowledge, at the size that they have while a queue moves', () => {
   const bare = { sequence: 7, bytes: 40 };
-  see(0, { ...bare, acknowledgment: 0 });
-  see(1e6, { ...bare, acknowledgment: 29_200 });
+  see(0, { ...bare, acknowledgment: 1 });
+  see(1e6, { ...bare, acknowledgment: 29_201 });
   expect(packets).toEqual([[1000, 9]]);
   for (let i = 1; i <= 600; i++) see(2000, { ...bare, acknowledgment: 29_200 + i * 1460, steadyNs: 0, latencyNs: 5000 });
   packets = [];
@@ -166,7 +187,7 @@ it('nor for one that would have filled the line without anybody waiting', () => 
   for (let i = 0; i < 10; i++) see(2000, { latencyNs: 30_000, steadyNs: 0, deepNs: 2000, isOfQueue: true });
   see(2000, { latencyNs: 1000, steadyNs: 0 });
   see(1e6, { latencyNs: 1400 });
-  expect(packets).toEqual([[1000, 495]]);
+  expect(packets).toEqual([[1000, 499]]);
   see(100e6, { latencyNs: 1000 });
   expect(packets).toHaveLength(1);
 });

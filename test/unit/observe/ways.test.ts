@@ -244,9 +244,21 @@ describe('ways of flows', () => {
   it('count octets at the first node only, and are forgotten with the flow', () => {
     for (let i = 0; i < 3; i++) cross(i * 1460);
     expect(parts.paths.bytes(1, 2)).toBe(4500);
-    expect(parts.paths.hops(1, 2).map(({ nodeTag }) => nodeTag)).toEqual([1, 2, 3]);
-    expect(parts.paths.hops(1, 4)).toEqual([]);
+    expect(parts.paths.hops(1, 2, nowNs / 1e6).map(({ nodeTag }) => nodeTag)).toEqual([1, 2, 3]);
+    expect(parts.paths.hops(1, 4, nowNs / 1e6)).toEqual([]);
     expect(parts.paths.bytes(1, 4)).toBe(0);
+  });
+
+  it('go on after milliseconds have gone round, and lose the node that the flow has left', () => {
+    nowNs = (2 ** 32 - 500) * 1e6;
+    for (let i = 0; i < 3; i++) cross(i * 1460);
+    later(2e9);
+    see({ node: 1, egress: 11, ttl: 63 });
+    see({ node: 4, egress: 40, ttl: 62 });
+    see({ node: 3, egress: 30, ttl: 61 });
+    const hops = parts.paths.hops(1, 2, nowNs / 1e6);
+    expect(hops.map(({ nodeTag }) => nodeTag)).toEqual([1, 4, 3]);
+    expect(hops.every(({ seenMs }) => Math.abs(seenMs - nowNs / 1e6) < 1)).toBe(true);
   });
 
   it('over more nodes than there is room for keep those that were seen last', () => {
@@ -254,7 +266,7 @@ describe('ways of flows', () => {
       see({ node, egress: 10, ttl: 64 - node });
       later(1e6);
     }
-    expect(parts.paths.hops(1, 2).map(({ nodeTag }) => nodeTag)).toEqual([3, 4, 5, 6, 7]);
+    expect(parts.paths.hops(1, 2, nowNs / 1e6).map(({ nodeTag }) => nodeTag)).toEqual([3, 4, 5, 6, 7]);
   });
 
   it('octets go on being counted beyond what the low half of a double holds', () => {
