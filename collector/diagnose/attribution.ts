@@ -74,6 +74,8 @@ const UNWATCHED: Owner = {
   workload: 'unwatched',
   confidence: 0,
 };
+/** See rankOf. */
+const SERVED_FIRST = 2;
 /** Of what must have come in: less than this is how estimates vary. */
 const UNSEEN_SHARE = 0.15;
 const SIGMAS = 3;
@@ -111,8 +113,10 @@ export function attribute(
   const verdict = blame(log, octets, window, parties, paceOf, counts);
   const wholeOctets = octetsOf(log, loss, whole);
   const served = servedDuringPeak(edge, log, rank, wholeOctets, rate);
-  const isStarved =
-    isWhole && served.before >= SERVED_BEFORE * served.all && depthShareOf(edge, rate) < OWN_LINE && served.all > 0;
+  const isBehind = isWhole && served.before > 0 && depthShareOf(edge, rate) < OWN_LINE;
+  // What is served first waits too little to be reported past a filter: what is missing of so long a wait is theirs.
+  const isThinned = sources.isFiltered && served.all < (1 - UNSEEN_SHARE) * rate * edge[Edge.peakWaitNs];
+  const isStarved = isBehind && (isThinned || served.before >= SERVED_BEFORE * served.all);
   // Conservation: what came in is what left at line rate plus what is queued at the peak; of a packet that waits, what is served meanwhile.
   const expected = isStarved
     ? rate * edge[Edge.peakWaitNs]
@@ -131,8 +135,11 @@ export function attribute(
   // A wait that the octets in the queue do not explain is no sign of others: the port stood still, or a clock was set.
   const isExplained = depthShareOf(edge, rate) >= OWN_LINE;
   const isMissing = unseen !== undefined && isExplained && isSurelyMissing(account, sources.portAccount, loss);
-  // What is served before a starved queue waits too little to be reported past the filter: there, too, it is what is left over.
-  const isKeptBack = isStarved && sources.isFiltered && coverage !== null && coverage < 1 - UNSEEN_SHARE;
+  const isKeptBack = isStarved && isThinned;
+  if (isKeptBack) {
+    const factor = (expected - served.all + served.before) / served.before;
+    for (const some of [octets, wholeOctets]) scaleFiltered(log, some, factor, (arrival) => rank[arrival] === SERVED_FIRST);
+  }
   const isResidual = isKeptBack || (isMissing && sources.isFiltered && giveToFiltered(log, octets, window, unseen.bytes, counts));
   const shares = isResidual ? blame(log, octets, window, parties, paceOf, counts) : verdict;
   // Who is first is certain all the same, if it was so before, and what is left over could not make another the first.
@@ -241,7 +248,7 @@ function servedDuringPeak(
     const leavesNs = log.enqueueNodeNs[i] + log.waitNs[i];
     if (rank[i] === 0 || leavesNs < fromNs || leavesNs > toNs) continue;
     sums.all += octets[i];
-    if (rank[i] === 2) sums.before += octets[i];
+    if (rank[i] === SERVED_FIRST) sums.before += octets[i];
   }
   return {
     all: Math.min(sums.all, rate * (toNs - fromNs)),
@@ -305,6 +312,11 @@ function giveToFiltered(
   }
   if (reported > 0) for (const i of theirs) octets[i] *= 1 + bytes / reported;
   return reported > 0;
+}
+
+/** The same where it is known how many times too little was seen. */
+function scaleFiltered(log: ArrivalLog, octets: Float64Array, factor: number, isTheirs: (arrival: number) => boolean): void {
+  for (let i = 0; i < log.length; i++) if (log.hasTcpSequence[i] === 0 && isTheirs(i)) octets[i] *= factor;
 }
 
 function withUnwatched(shares: Blame, bytes: number): Culprit[] {

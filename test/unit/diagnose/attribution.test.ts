@@ -124,6 +124,25 @@ describe('a queue that is served last', () => {
     expect(verdict.confidence).toBeGreaterThan(0.9);
   });
 
+  it('is starved, too, where a filter keeps most of that back: what is missing of the wait is theirs, and no more than half sure', () => {
+    // The other queue of the same rank is told of whole; of the flood one packet in twenty is.
+    const equal = Array.from({ length: 10 }, (_, i) => ({
+      atNs: i * 9000,
+      flow: 3,
+      bytes: 950,
+      waitNs: 50,
+      sequence: i * 910,
+      queueRow: OTHER + 1,
+    }));
+    const some = flood.filter((_, i) => i % 20 === 0);
+    const rankOf = (row: number): number => (row === OTHER ? 2 : 1);
+    const verdict = verdictOf([...starved, ...some, ...equal], { sharesPort: true, isFiltered: true, rankOf }, edge);
+    expect(verdict).toMatchObject({ isStarved: true, pattern: 'priority' });
+    expect(verdict.culprits.map(({ workload: name }) => name).slice(0, 2)).toEqual(['w2', 'w3']);
+    expect(verdict.culprits[0].buildUpShare).toBeGreaterThan(0.8);
+    expect(verdict.confidence).toBeLessThanOrEqual(0.5);
+  });
+
   it('accuses nobody surely where it is not known which queue is served first', () => {
     const verdict = verdictOf([...starved, ...flood], { sharesPort: true }, edgeOf(starved, { peakDepthBytes: 500 }));
     expect(verdict.isStarved).toBe(false);
