@@ -50,10 +50,15 @@ export function measure(
   const one = (value: number): Sample[] => [{ labels: {}, value }];
   const total = (read: (state: SharedState) => number): Sample[] => one(lanes.reduce((sum, lane) => sum + read(lane.state), 0));
   const count = (name: SingleCount): Sample[] => one(counts.of(name));
-  const clocks = (read: (estimate: ClockEstimate) => number): Sample[] =>
-    lanes.flatMap(({ names, clocks: estimates }) =>
-      [...estimates].map(([tag, estimate]) => ({ labels: { node: names.nodePlace(tag).node! }, value: read(estimate) })),
+  /** A node that several lanes hear of is told of once. */
+  const clocks = (read: (estimate: ClockEstimate) => number): Sample[] => {
+    const values = new Map(
+      lanes.flatMap(({ names, clocks: estimates }) =>
+        [...estimates].map(([tag, estimate]) => [names.nodePlace(tag).node!, read(estimate)] as const),
+      ),
     );
+    return [...values].map(([node, value]) => ({ labels: { node }, value }));
+  };
   const byName = (names: readonly string[], label: string, values: Float64Array, skip = 0): Sample[] =>
     names.slice(skip).map((name, i) => ({ labels: { [label]: name }, value: values[i + skip] }));
   const perTable = (read: (keys: KeyTable) => number, column: 'rows' | 'capacity' | 'overflow' | 'evicted'): Sample[] => {

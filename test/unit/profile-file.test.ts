@@ -47,7 +47,11 @@ describe('shipped profiles', () => {
   it('say what their exporters mean', () => {
     const of = (name: string) => sourceProfileOf(book.settings(name)!);
     // It filters as it is shipped: taken for whole, silence would look like loss.
-    expect(of('sd-fabric')).toMatchObject({ changeFilter: true, occupancyUnitBytes: 80, dialects: 1 << DIALECTS.indexOf('report-v0.5') });
+    expect(of('sd-fabric')).toMatchObject({
+      changeFilter: true,
+      occupancyUnitBytes: 80,
+      dialects: 1 << DIALECTS.indexOf('report-v0.5'),
+    });
     expect(of('onos')).toMatchObject({ timestampUnitNs: 1000, latencyUnitNs: 1000, emptyLatencyNs: 0 });
     expect(of('geant')).toMatchObject({ timestampUnitNs: 1, latencyUnitNs: 1000, intDscp: 32 });
     expect(of('laofan13-like')).toMatchObject({ reportVersion: DIALECTS.indexOf('report-v2.0'), intMxStack: true });
