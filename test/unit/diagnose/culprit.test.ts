@@ -92,6 +92,28 @@ describe('blame', () => {
     expect(verdict.culprits[0].buildUpShare).toBeGreaterThan(0.99);
   });
 
+  it('names the ten largest flows that took part, largest first, and only owners that did', () => {
+    const log = logOf([
+      ...Array.from({ length: 12 }, (_, i) => ({ atNs: 100 + i, flow: i + 1, bytes: 100 + ((i * 5) % 12) * 100 })),
+      { atNs: 2e6, flow: 13 },
+    ]);
+    const verdict = blameOf(log, (i) => workload(log.flowRow[i] === 13 ? 'late' : 'swarm'));
+    expect(verdict.flows.map(({ bytes }) => bytes)).toEqual(Array.from({ length: 10 }, (_, i) => 1200 - i * 100));
+    expect(verdict.flows.every(({ arrival, bytes }) => log.lengthBytes[arrival] === bytes)).toBe(true);
+    expect(verdict.culprits.map((culprit) => culprit.workload)).toEqual(['swarm']);
+    const few = blameOf(
+      log,
+      () => workload('late'),
+      (i) => log.flowRow[i] === 13 || log.flowRow[i] === 1,
+    );
+    expect(few.flows).toEqual([{ arrival: 0, bytes: 100 }]);
+  });
+
+  it('a name is not known because somebody is sure that it is unknown', () => {
+    const log = logOf([{ atNs: 100, flow: 1 }]);
+    expect(blameOf(log, () => ({ ...workload('unknown', 'unknown'), confidence: 1 })).identifiedShare).toBe(0);
+  });
+
   it('adds up flows of one workload, says how much is unknown, and how few reports it rests on', () => {
     const log = logOf([...[1, 2, 3].map((flow) => ({ atNs: flow * 100, flow })), { atNs: 500, flow: 4 }, { atNs: 2e6, flow: 4 }]);
     const verdict = blameOf(log, (i) => (log.flowRow[i] === 4 ? workload('unknown', 'unknown') : workload('swarm')));

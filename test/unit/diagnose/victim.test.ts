@@ -88,3 +88,58 @@ it('are harmed and measured by the budget of their own slice', () => {
     victimsOf(log, { fromNodeNs: 0, toNodeNs: 1e9 }, 0, strict, culprits, partiesOf(log, ownerOf), () => workload('db')).victims,
   ).toHaveLength(2);
 });
+
+it('eight delayed packets are harm however many were not, and fewer are when they are one in a hundred', () => {
+  const among = (delayed: number, calm: number) => victims([...packets(2, delayed, 600_000), ...packets(2, calm, 0)]).length;
+  expect(among(8, 10_000)).toBe(1);
+  expect(among(7, 10_000)).toBe(0);
+  expect(among(2, 198)).toBe(1);
+  expect(among(2, 199)).toBe(0);
+});
+
+it('are told with the percentile, the most and the sum of their waits, each for as many packets as it stands for', () => {
+  const waits = Array.from({ length: 200 }, (_, i) => 60_000 + ((i * 37) % 200) * 1000);
+  const [found] = victims(waits.map((waitNs, i) => ({ atNs: i * 1000, flow: 2, waitNs, weight: 2 })));
+  expect(found).toMatchObject({ delayedPackets: 400, excessWaitP99Ns: 258_000, excessWaitMaxNs: 259_000 });
+  expect(found.excessWaitSumNs).toBe(2 * waits.reduce((sum, wait) => sum + wait, 0));
+});
+
+/** Everybody has a workload and pods of their own; where they send to depends on the packet. */
+function harmedAmong(arrivals: HandMadeArrival[], ownerOf: (arrival: number) => Owner, receiverOf: (arrival: number) => Owner) {
+  const limits = { budgetNsOf: () => BUDGET_NS };
+  return victimsOf(
+    logOf(arrivals),
+    { fromNodeNs: 0, toNodeNs: 1e9 },
+    0,
+    limits,
+    [],
+    partiesOf(logOf(arrivals), ownerOf),
+    receiverOf,
+  ).victims;
+}
+
+it('are told with the workload that most of their delayed packets went to', () => {
+  const receivers = ['cache', 'db', 'db', 'cache', 'db'].map((name, pod) => ({ ...workload(name), pod: `${name}-${pod}` }));
+  const [found] = harmedAmong(
+    packets(2, 50, 600_000),
+    () => workload('patient'),
+    (i) => receivers[i % 5],
+  );
+  expect(found.towards).toBe('shop/db');
+});
+
+it('are the sixteen worst, with sixteen of their pods', () => {
+  const arrivals = Array.from({ length: 20 }, (_, flow) => packets(flow + 1, 10, 100_000 + flow * 1000)).flat();
+  const many = harmedAmong(
+    arrivals,
+    (i) => workload(`w${Math.floor(i / 10) + 1}`),
+    () => workload('db'),
+  );
+  expect(many.map((victim) => victim.workload)).toEqual(Array.from({ length: 16 }, (_, i) => `w${20 - i}`));
+  const [one] = harmedAmong(
+    arrivals,
+    (i) => ({ ...workload('patient'), pod: `patient-${Math.floor(i / 10)}` }),
+    () => workload('db'),
+  );
+  expect(one.pods).toEqual(Array.from({ length: 16 }, (_, i) => `patient-${i}`));
+});
