@@ -1,6 +1,6 @@
 // Who may import whom: the layers of docs/design.md, as rules. A test proves that they bite.
 
-const VOCABULARY = '^collector/(hop|flow-key|column-memory|event|edge|move|metric|timeline|address)\\.ts$';
+const VOCABULARY = '^collector/(hop|flow-key|column-memory|event|edge|move|metric|timeline|address|tcp)\\.ts$';
 
 /** Modules under `from` may import only what one of `allowed` matches (own files, packages, node:). */
 function layer(name, from, allowed, comment) {
@@ -22,7 +22,7 @@ export default {
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
     layer(
       'vocabulary',
-      '^collector/(hop|flow-key|column-memory|event|edge|move|metric)\\.ts$',
+      '^collector/(hop|flow-key|column-memory|event|edge|move|metric|tcp)\\.ts$',
       ['^collector/(flow-key|column-memory)\\.ts$'],
       'the vocabulary imports nothing else of ours',
     ),

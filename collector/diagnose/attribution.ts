@@ -8,7 +8,7 @@
 import { Edge } from '../edge.ts';
 import { ownerKeyOf, type CongestionEvent, type Culprit, type Owner, type Pattern } from '../event.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
-import { confidenceOf } from './confidence.ts';
+import { confidenceOf, RUNS, SIGMAS } from './confidence.ts';
 import { counterfactualShares, piecesOf, type Pieces } from './counterfactual.ts';
 import { blame, occupancyOf, octetsOf, type Blame, type BuildUp } from './culprit.ts';
 import { incastOf, type Incast } from './incast.ts';
@@ -78,9 +78,6 @@ const UNWATCHED: Owner = {
 const SERVED_FIRST = 2;
 /** Of what must have come in: less than this is how estimates vary. */
 const UNSEEN_SHARE = 0.15;
-const SIGMAS = 3;
-/** Variance that runs of lost reports add, per share that is lost. */
-const RUNS = 60;
 /** A wait of which so much was spent on packets that are served before is starvation, if so little of it was spent in the queue's own line. */
 const SERVED_BEFORE = 0.8;
 const OWN_LINE = 0.5;

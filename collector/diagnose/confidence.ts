@@ -23,8 +23,8 @@ const EXPLAINED_SHARE = 0.8;
 /** What is assumed of an exporter that does not count its reports. */
 const UNKNOWN_LOSS = 0.2;
 /** Variance that runs of lost reports add, per share that is lost; and how far an estimate may be off by chance. */
-const RUNS = 60;
-const SIGMAS = 3;
+export const RUNS = 60;
+export const SIGMAS = 3;
 
 /**
  * P(first is first) by a normal approximation of the difference of two multinomial shares with finite-population correction (as far as it is known how

@@ -78,8 +78,7 @@ interface OpenCongestion {
   missing: number;
 }
 
-/** Generations of a flow row, and seconds, that are told apart within one event. */
-const GENERATIONS = 1024;
+/** Seconds that are told apart within one event. */
 const SECONDS = 65_536;
 const UNKNOWN: Owner = {
   kind: 'unknown',
@@ -291,7 +290,7 @@ export class CongestionDiagnosis {
     const ownersOf = (arrival: number): readonly [Owner, Owner] => {
       const row = log.flowRow[arrival];
       const second = Math.floor((log.enqueueNodeNs[arrival] + offset) / 1e9) % SECONDS;
-      const key = (row * GENERATIONS + (log.flowGeneration[arrival] % GENERATIONS)) * SECONDS + second;
+      const key = flowKeyOf(log, arrival) * SECONDS + second;
       const known = owners.get(key);
       if (known !== undefined) return known;
       const flow = this.#sources.flowAt(row, log.flowGeneration[arrival]);

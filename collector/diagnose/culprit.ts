@@ -5,17 +5,14 @@
 
 import type { Culprit, Owner } from '../event.ts';
 import type { ArrivalLog } from '../memory/arrivals.ts';
+import { HALF_SEQUENCE, TCP_HEADER_BYTES, TCP_SEGMENT_BYTES } from '../tcp.ts';
 import { flowKeyOf, timeOrderOf } from './order.ts';
 import type { Parties } from './parties.ts';
 
-/** Octets of IPv4 and TCP headers in the length of a segment, and the usual payload of a full one: added to sequence deltas. */
-const TCP_HEADER_BYTES = 40;
-const TCP_SEGMENT_BYTES = 1460;
 /** Two reports of a flow that lie further apart say nothing about what was sent between them in the window. */
 const MAX_GAP_NS = 5e6;
 /** A flow comes in at most so many times as fast as the port sends. */
 const MOST_TIMES_RATE = 8;
-const HALF_SEQUENCE = 0x8000_0000;
 const MAX_CULPRITS = 8;
 const MAX_FLOWS = 10;
 const MAX_PODS = 16;

@@ -10,6 +10,7 @@
 import { FlowPart } from '../flow-key.ts';
 import { latencyOf, ReportFlag, type HopBatch } from '../hop.ts';
 import type { Arena } from '../memory/arena.ts';
+import { HALF_SEQUENCE, TCP_HEADER_BYTES, TCP_SEGMENT_BYTES } from '../tcp.ts';
 
 // Bound here, because an imported binding is loaded and checked at each use.
 const { congestedQueue: FLAG_CONGESTED_QUEUE, dropped: FLAG_DROPPED } = ReportFlag;
@@ -54,11 +55,8 @@ const PERIOD_MS = 1200;
 const [LONG_MS, LARGE_BYTES, FASTER] = [15, 1e6, 4];
 /** Of a time: less than this does not matter. */
 const MOSTLY = 0.9;
-const TCP_HEADER_BYTES = 40;
-const TCP_SEGMENT_BYTES = 1460;
 /** A packet of TCP as short as this carries nothing. */
 const BARE_BYTES = 80;
-const HALF_SEQUENCE = 0x8000_0000;
 /** More packets than this, which take a larger share of the line than this, do not all wait alike. */
 const [MANY_PACKETS, STILL_SHARE] = [1000, 0.05];
 /** Nodes report the same packets within this, ms. */
