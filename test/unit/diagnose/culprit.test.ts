@@ -46,6 +46,10 @@ describe('octets that a report stands for', () => {
     expect(Math.abs(total(arrivals) / octets - 1)).toBeLessThan(0.1);
   });
 
+  it('flows that nobody keeps apart do not make one sequence', () => {
+    expect(total([0, 100_000].map((sequence, i) => ({ atNs: i * 100_000, flow: 0, sequence })))).toBe(3000);
+  });
+
   it('what a flow sent before the window, or long ago, is not in it', () => {
     const window = { ...WINDOW, fromNodeNs: 900_000 };
     const early = [
@@ -197,8 +201,8 @@ describe('octets by sequence, to the octet', () => {
 
   it('tells who sends more than before: its flows, and what they used to send', () => {
     // Flows 1 and 2 send 3000 octets each in the window; flow 1 did so before.
-    const log = logOf([0, 1, 2, 3].map((i) => ({ atNs: i * 1000, flow: 1 + (i % 2) })));
-    const window = { ...WINDOW, toNodeNs: 3000 };
+    const log = logOf([0, 1, 2, 3].map((i) => ({ atNs: 5000 + i * 1000, flow: 1 + (i % 2) })));
+    const window = { ...WINDOW, fromNodeNs: 5000, toNodeNs: 8000 };
     const verdict = blame(
       log,
       octetsOf(log, 0, window),
@@ -216,8 +220,9 @@ describe('octets by sequence, to the octet', () => {
 
 it('the area under a queue splits by who stood in it for how long, over the packets of that queue in the window', () => {
   const log = logOf([
+    { atNs: -1, flow: 1, waitNs: 9999 },
     { atNs: 0, flow: 1, waitNs: 300 },
-    { atNs: 10, flow: 2, waitNs: 100 },
+    { atNs: WINDOW.toNodeNs, flow: 2, waitNs: 100 },
     { atNs: 20, flow: 3, waitNs: 9999 },
     { atNs: 2e6, flow: 2, waitNs: 9999 },
   ]);
