@@ -35,7 +35,10 @@ const POLL_NS = 1e9;
 const MIN_SLOTS = 8;
 const ROUNDS = 64;
 const STAMP_BITS_32 = 2 ** 32;
-/** Oscillators are good for some tens of ppm; one that is worse, for so many estimates in a row, is broken. */
+/**
+ * Oscillators are good for some tens of ppm; one that is worse, for so many estimates in a row and always to the same side, is broken. A single wrong delay tilts
+ * the line below it, too, first down and then up, while it passes through the slots that are kept.
+ */
 const DRIFT_RATIO = 50e-6;
 const DRIFTING_POLLS = 5;
 const MIN_CLOCKS = 3;
@@ -54,7 +57,7 @@ interface Apart extends Line {
 export class ClockOffsets {
   readonly #sources: ClockOffsetSources;
   readonly #conditions: ConditionBook;
-  /** By node: estimates in a row that were too much. */
+  /** By node: estimates in a row that were too much; negative where its clock loses time. */
   #drifting = new Map<number, number>();
   #polledNs = -Infinity;
   /** By node tag; nodes that no link with both directions leads to are not in it. */
@@ -108,10 +111,17 @@ export class ClockOffsets {
   #judge(nowNs: number): void {
     const isKnown = this.estimates.size >= MIN_CLOCKS;
     const drifting = [...this.estimates].filter(([, { driftRatio }]) => isKnown && Math.abs(driftRatio) > DRIFT_RATIO);
-    const polls = new Map(drifting.map(([tag]) => [tag, (this.#drifting.get(tag) ?? 0) + 1]));
-    this.#drifting = polls;
-    for (const [tag, { driftRatio }] of drifting)
-      if (polls.get(tag)! >= DRIFTING_POLLS) this.#raise(tag, driftRatio, polls.get(tag)!, nowNs);
+    const before = this.#drifting;
+    this.#drifting = new Map(
+      drifting.map(([tag, { driftRatio }]) => {
+        const side = Math.sign(driftRatio);
+        return [tag, Math.max(0, (before.get(tag) ?? 0) * side) * side + side];
+      }),
+    );
+    for (const [tag, { driftRatio }] of drifting) {
+      const polls = Math.abs(this.#drifting.get(tag)!);
+      if (polls >= DRIFTING_POLLS) this.#raise(tag, driftRatio, polls, nowNs);
+    }
   }
 
   #raise(tag: number, driftRatio: number, polls: number, nowNs: number): void {

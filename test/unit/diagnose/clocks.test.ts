@@ -179,6 +179,18 @@ describe('offsets of clocks', () => {
     expect(told[0].summary).toContain('ppm');
   });
 
+  it('a wrong delay now and then, which tilts the line one way and then the other, is no drift', () => {
+    const still = (): number => 0;
+    const crooked = (from: number, to: number): LinkDelays => {
+      const link = linkOf(still, from, to);
+      return { ...link, thereNs: (slot) => link.thereNs(slot)! - (slot === 150 || slot === 210 ? 5e6 : 0) };
+    };
+    const estimates = [1, 2, 3].map((to) => crooked(to, 9));
+    expect(Math.abs(estimatesOf(estimates, 3).get(9)!.driftRatio)).toBeGreaterThan(50e-6);
+    estimatesOf(estimates, 12);
+    expect(told).toEqual([]);
+  });
+
   it('the line lies under all points, as near as it can', () => {
     expect(
       lineUnder([
