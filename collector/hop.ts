@@ -327,6 +327,9 @@ export function forwardedTtlOf(reports: ReportColumns, report: number): number {
   return reports.outerParts[report] === 0 ? reports.ttl[report] : reports.outerTtl[report];
 }
 
+/** Latencies that differ by less are the same to the change filter of SD-Fabric as it is shipped, ns (fabric-tna, `int.p4`). */
+export const FILTER_QUANTUM_NS = 256;
+
 /** Time in the node, ns: as reported, or egress minus ingress modulo the wrap; -1 when neither is known or the stamps contradict. */
 export function latencyOf(batch: HopBatch, hop: number, wrapNs: number): number {
   const present = batch.present[hop];

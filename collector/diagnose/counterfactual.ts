@@ -4,7 +4,7 @@
 
 import type { ArrivalLog } from '../memory/arrivals.ts';
 import type { BuildUp } from './culprit.ts';
-import { flowKeyOf, timeOrderOf } from './order.ts';
+import { flowKeyOf, isInOrder, orderOf, timeOrderOf } from './order.ts';
 import type { Unseen } from './unseen.ts';
 
 /**
@@ -98,8 +98,8 @@ export interface Pieces {
 /** The same pieces, the earliest first. */
 function inOrder(pieces: Pieces): Pieces {
   const { times, bytes, arrival, rank, isOwn } = pieces;
-  if (times.every((ns, i) => i === 0 || times[i - 1] <= ns)) return pieces;
-  const order = Uint32Array.from({ length: times.length }, (_, i) => i).sort((a, b) => times[a] - times[b]);
+  if (isInOrder(times)) return pieces;
+  const order = orderOf(times);
   return {
     times: Float64Array.from(order, (i) => times[i]),
     bytes: Float64Array.from(order, (i) => bytes[i]),

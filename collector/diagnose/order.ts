@@ -9,12 +9,20 @@ const known = new WeakMap<ArrivalLog, Uint32Array>();
 export function timeOrderOf(log: ArrivalLog): Uint32Array {
   const before = known.get(log);
   if (before !== undefined) return before;
-  const order = Uint32Array.from({ length: log.length }, (_, i) => i);
-  const { enqueueNodeNs } = log;
-  const isInOrder = order.every((i) => i === 0 || enqueueNodeNs[i - 1] <= enqueueNodeNs[i]);
-  if (!isInOrder) order.sort((a, b) => enqueueNodeNs[a] - enqueueNodeNs[b]);
+  const order = orderOf(log.enqueueNodeNs, log.length);
   known.set(log, order);
   return order;
+}
+
+/** Indices of the first `length` times, the earliest first. */
+export function orderOf(times: Float64Array, length = times.length): Uint32Array {
+  const order = Uint32Array.from({ length }, (_, i) => i);
+  return isInOrder(times, length) ? order : order.sort((a, b) => times[a] - times[b]);
+}
+
+export function isInOrder(times: Float64Array, length = times.length): boolean {
+  for (let i = 1; i < length; i++) if (!(times[i - 1] <= times[i])) return false;
+  return true;
 }
 
 /** Generations of a flow's row that are told apart within one log. */

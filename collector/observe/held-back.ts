@@ -8,7 +8,7 @@
 // Rule: without a sequence, how many there were is a guess at the rate of the flow. A flow that may have paused is given none.
 
 import { FlowPart } from '../flow-key.ts';
-import { latencyOf, ReportFlag, type HopBatch } from '../hop.ts';
+import { FILTER_QUANTUM_NS, latencyOf, ReportFlag, type HopBatch } from '../hop.ts';
 import type { Arena } from '../memory/arena.ts';
 import { HALF_SEQUENCE, TCP_HEADER_BYTES, TCP_SEGMENT_BYTES } from '../tcp.ts';
 
@@ -44,8 +44,7 @@ const [COUNT_BITS, COUNT_MASK, MOST_GAP] = [6, 0x3f, 2 ** 26 - 1];
 const [SOME, MANY] = [4, 60];
 /** A receiver acknowledges every second segment at the latest (RFC 9293, section 3.8.6.3), or what its hardware has put together; and how quickly that is unlearnt. */
 const [USUAL_ACKNOWLEDGED_BYTES, MOST_ACKNOWLEDGED_BYTES, ACKNOWLEDGMENT_WEIGHT] = [2920, 65_536, 1 / 64];
-/** Latencies are told apart by this much, and a flow is reported after this at the latest: the filter as it is shipped. */
-const QUANTUM_NS = 256;
+/** A flow is reported after this at the latest: the filter as it is shipped. */
 const PERIOD_NS = 1.2e9;
 const PERIOD_MS = 1200;
 /**
@@ -225,7 +224,7 @@ export function heldBackStage(table: HeldBackTable, batch: HopBatch, tables: Hel
     learnGap(at, s, hop);
     const usualNs = (words[at + GAP] >>> COUNT_BITS) * GAP_UNIT_NS;
     const drainNs = words[s + LATENCY_NS] - words[s + LEVEL_NS];
-    if ((words[at + GAP] & COUNT_MASK) < SOME || gapNs >= PERIOD_NS || drainNs > 2 * usualNs + QUANTUM_NS) return 0;
+    if ((words[at + GAP] & COUNT_MASK) < SOME || gapNs >= PERIOD_NS || drainNs > 2 * usualNs + FILTER_QUANTUM_NS) return 0;
     // At both ends of a time that stood still there is a report; otherwise there is chance.
     return Math.round(steadyNs / usualNs - (steadyNs >= MOSTLY * gapNs ? 1 : 0.5));
   }

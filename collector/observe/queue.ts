@@ -9,7 +9,7 @@
 
 import { Edge, EDGE_WIDTH, EdgeKind } from '../edge.ts';
 import { FlowPart } from '../flow-key.ts';
-import { latencyOf, Present, ReportFlag, type HopBatch } from '../hop.ts';
+import { FILTER_QUANTUM_NS, latencyOf, Present, ReportFlag, type HopBatch } from '../hop.ts';
 import type { Arena } from '../memory/arena.ts';
 import type { ArrivalPool } from '../memory/arrivals.ts';
 import { FINE_BUCKETS, fineBucket, fineQuantileNs, LATENCY_BUCKETS, latencyBucket } from '../memory/histogram.ts';
@@ -38,8 +38,6 @@ export interface QueueSettings {
 
 /** Ages of an open event at which the calm thread hears of it again: no longer micro, worth an early word, sustained. */
 const GROWTH_NS = [1e6, 5e6, 100e6] as const;
-/** Latencies that differ by less are the same to the change filter of SD-Fabric as it is shipped, ns. */
-const QUANTUM_NS = 256;
 /** A queue is deep with more octets than the chance meeting of a few packets makes; where the rate is not known, with this wait. */
 const [DEEP_BYTES, DEEP_WAIT_NS] = [6000, 5000];
 /**
@@ -350,7 +348,7 @@ export function queueStage(
     const gapNs = enqueueNodeNs[hop] - n[base + LAST_NODE_NS];
     const lastWaitNs = n[base + LAST_WAIT_NS];
     if (gapNs > 0 && gapNs < Infinity) {
-      const isSame = Math.abs(latencyNs - n[base + LAST_LATENCY_NS]) < QUANTUM_NS;
+      const isSame = Math.abs(latencyNs - n[base + LAST_LATENCY_NS]) < FILTER_QUANTUM_NS;
       n[base + STEADY_NS] += isSame ? gapNs : Math.max(0, gapNs - lastWaitNs);
       if (!isSame && lastWaitNs >= deepNs) n[base + DEEP_NS] += Math.min(gapNs, lastWaitNs);
     }

@@ -4,7 +4,7 @@
 import { attribute } from '../../collector/diagnose/attribution.ts';
 import { Edge, EDGE_WIDTH } from '../../collector/edge.ts';
 import type { Owner } from '../../collector/event.ts';
-import { logOf, QUEUE_ROW } from '../support/arrivals.ts';
+import { logOf, ONE_QUEUE, QUEUE_ROW } from '../support/arrivals.ts';
 import { measureOf, percentile, type Family } from './measure.ts';
 
 const NAMES = ['diagnose.ms-per-event', 'diagnose.ms-per-event.p99', 'diagnose.vs-naive'] as const;
@@ -32,14 +32,9 @@ edge[Edge.peakWaitNs] = (ARRIVALS - 1) * 110;
 
 function verdict(): void {
   const { culprits } = attribute(edge, log, 0, {
+    ...ONE_QUEUE,
     portBytesPerNs: RATE,
-    sharesPort: false,
-    isFiltered: false,
-    budgetNsOf: () => 1e6,
-    portAccount: { expected: 0, unseen: 0, reports: 0, reported: 1 },
-    rankOf: () => 0,
     senderOf: ownerOf,
-    paceOf: () => 0,
     receiverOf: ownerOf,
     endsOf: (i) => [String(log.flowRow[i]), 'one'],
   });

@@ -1,5 +1,6 @@
 // Arrival logs written by hand.
 
+import type { AttributionSources } from '../../collector/diagnose/attribution.ts';
 import type { Owner } from '../../collector/event.ts';
 import type { ArrivalLog } from '../../collector/memory/arrivals.ts';
 
@@ -31,6 +32,16 @@ export function logOf(arrivals: readonly HandMadeArrival[]): ArrivalLog {
     queueRow: Uint32Array.from(arrivals, (a) => a.queueRow ?? QUEUE_ROW),
   };
 }
+
+/** A port of one queue, whose senders are all reported and were not seen before. */
+export const ONE_QUEUE: Omit<AttributionSources, 'portBytesPerNs' | 'senderOf' | 'receiverOf' | 'endsOf'> = {
+  sharesPort: false,
+  isFiltered: false,
+  budgetNsOf: () => 1e6,
+  portAccount: { expected: 0, unseen: 0, reports: 0, reported: 1 },
+  rankOf: () => 0,
+  paceOf: () => 0,
+};
 
 export function workload(name: string, kind: Owner['kind'] = 'workload'): Owner {
   return { kind, namespace: 'shop', workload: name, confidence: kind === 'unknown' ? 0 : 0.9 };

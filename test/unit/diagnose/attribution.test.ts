@@ -6,7 +6,7 @@ import { attribute, type AttributionSources } from '../../../collector/diagnose/
 import { incastOf } from '../../../collector/diagnose/incast.ts';
 import { unseenOf } from '../../../collector/diagnose/unseen.ts';
 import { Edge, EDGE_WIDTH } from '../../../collector/edge.ts';
-import { logOf, QUEUE_ROW, workload, type HandMadeArrival } from '../../support/arrivals.ts';
+import { logOf, ONE_QUEUE, QUEUE_ROW, workload, type HandMadeArrival } from '../../support/arrivals.ts';
 
 const RATE = 1;
 const PACKET = 1000;
@@ -44,14 +44,9 @@ function edgeOf(arrivals: readonly HandMadeArrival[], changes: Partial<Record<ke
 function verdictOf(arrivals: HandMadeArrival[], changes: Partial<AttributionSources> = {}, edge = edgeOf(arrivals), loss = 0) {
   const log = logOf(arrivals);
   return attribute(edge, log, loss, {
+    ...ONE_QUEUE,
     portBytesPerNs: RATE,
-    sharesPort: false,
-    isFiltered: false,
-    budgetNsOf: () => 1e6,
-    portAccount: { expected: 0, unseen: 0, reports: 0, reported: 1 },
-    rankOf: () => 0,
     senderOf: (i) => workload(`w${log.flowRow[i]}`),
-    paceOf: () => 0,
     receiverOf: () => workload('db'),
     endsOf: (i) => [`host-${log.flowRow[i]}`, 'db'],
     ...changes,
