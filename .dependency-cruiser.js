@@ -46,7 +46,12 @@ export default {
     layer('identify', '^collector/identify/', [VOCABULARY, '^collector/identify/'], 'owners of addresses'),
     layer('expose', '^collector/expose/', [VOCABULARY], 'exporters see numbers and verdicts, never the wire or each other'),
     layer('store', '^collector/store/', [VOCABULARY], 'what survives'),
-    layer('actions', '^alerts/remediation/actions/', [VOCABULARY], 'actions see the vocabulary and their library'),
+    layer(
+      'actions',
+      '^alerts/remediation/actions/',
+      [VOCABULARY, '^p4-int/runtime/'],
+      'actions see the vocabulary and their library',
+    ),
     layer(
       'remediation',
       '^alerts/remediation/[^/]+$',
@@ -61,6 +66,7 @@ export default {
       ['^p4-int/(wire|fabric)/'],
       'the fabric never sees the collector: one bug must not hide another',
     ),
+    layer('runtime', '^p4-int/runtime/', ['^p4-int/runtime/'], 'a P4Runtime client, of use without the collector'),
     {
       name: 'wiring-is-the-top',
       comment: 'nobody imports main, cli or the thread',

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command line: start, demo, fabric, scenarios, score, decode, profiles, replay. Faults of the user get one plain sentence and exit code 1, never a stack.
+// The command line: start, demo, fabric, scenarios, score, decode, profiles, replay, switch, why. Faults of the user get one plain sentence and exit code 1, never a stack.
 
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -17,6 +17,7 @@ import { startCollector, type Log } from './main.ts';
 import { ProfileBook } from './profile-file.ts';
 import { replayCapture } from './replay.ts';
 import { runScore, type ScoreOptions } from './score-command.ts';
+import { runSwitchCommand, type SwitchOptions, type SwitchVerb } from './switch-command.ts';
 import { VERSION } from './version.ts';
 import { askWhy, type WhyOptions } from './why-command.ts';
 
@@ -168,6 +169,26 @@ program
       process.exitCode = 1;
     }
   });
+
+const switches = program.command('switch').description('bring P4 switches to what a YAML file says, over P4Runtime');
+const SWITCH_VERBS: Record<SwitchVerb, string> = {
+  plan: 'show what would change; writes nothing',
+  apply: 'make it so, and read back whether it is',
+  status: 'show how each switch stands: its program, who leads it, what differs',
+};
+for (const verb of Object.keys(SWITCH_VERBS) as SwitchVerb[]) {
+  const command = switches
+    .command(`${verb} <file>`)
+    .description(SWITCH_VERBS[verb])
+    .option('--switch <name...>', 'of these switches alone')
+    .option('--json', 'one line of JSON per switch');
+  if (verb === 'apply')
+    command.option('--replace-program', 'load the program even where another one runs, with all entries in it');
+  command.action(async (file: string, options: SwitchOptions) => {
+    const isWell = await runSwitchCommand(verb, file, options, (text) => writeLine(1, text.replace(/\n$/, '')));
+    process.exitCode = isWell ? 0 : 1;
+  });
+}
 
 program
   .command('why <namespace/name>')
