@@ -188,6 +188,11 @@ header report_drop_t {
     bit<16> pad;
 }
 
+/// Fills the last word of a fragment that ends with the packet's headers.
+header report_fill_t {
+    bit<8> octet;
+}
+
 #endif
 
 #ifdef EMBEDDED
@@ -262,6 +267,9 @@ struct headers_t {
     tcp_t tcp;
     tcp_options_t tcp_options;
     udp_t udp;
+#ifndef REPORT_V05
+    report_fill_t[3] report_fill;
+#endif
 #ifdef EMBEDDED
     int_shim_t int_shim;
     int_md_t int_md;

@@ -73,33 +73,25 @@ parser PacketParser(packet_in packet, out headers_t hdr, inout metadata_t meta, 
         packet.extract(hdr.tcp);
         meta.source_port = hdr.tcp.source_port;
         meta.destination_port = hdr.tcp.destination_port;
-#ifdef EMBEDDED
         transition select(hdr.tcp.data_offset) {
             6 .. 15: parse_tcp_options;
             default: parse_marker;
         }
-#else
-        transition accept;
-#endif
+    }
+
+    state parse_tcp_options {
+        packet.extract(hdr.tcp_options, (bit<32>)(((bit<9>)hdr.tcp.data_offset - 5) << 5));
+        transition parse_marker;
     }
 
     state parse_udp {
         packet.extract(hdr.udp);
         meta.source_port = hdr.udp.source_port;
         meta.destination_port = hdr.udp.destination_port;
-#ifdef EMBEDDED
-        transition parse_marker;
-#else
-        transition accept;
-#endif
-    }
-
-#ifdef EMBEDDED
-    state parse_tcp_options {
-        packet.extract(hdr.tcp_options, (bit<32>)(((bit<9>)hdr.tcp.data_offset - 5) << 5));
         transition parse_marker;
     }
 
+#ifdef EMBEDDED
     state parse_marker {
         transition select(meta.dscp) {
             INT_DSCP: parse_int;
@@ -128,6 +120,10 @@ parser PacketParser(packet_in packet, out headers_t hdr, inout metadata_t meta, 
 
     state parse_int_stack {
         packet.extract(hdr.int_stack, (bit<32>)(((bit<13>)hdr.int_shim.length - 3) << 5));
+        transition accept;
+    }
+#else
+    state parse_marker {
         transition accept;
     }
 #endif

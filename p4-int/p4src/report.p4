@@ -10,6 +10,7 @@ const bit<16> FIXED_BYTES = 12;
 const bit<16> LOCAL_BYTES = 16;
 const bit<16> DROP_BYTES = 12;
 #else
+const bit<16> IPV6_BYTES = 40;
 /// Group header and the three words of an individual report before its metadata.
 const bit<16> FIXED_BYTES = 20;
 /// RepMdBits and octets: interfaces, latency, queue, both times; or interfaces, ingress time, drop reason.
@@ -93,8 +94,30 @@ control Report(inout headers_t hdr, inout metadata_t meta, inout standard_metada
             hdr.report_local.egress_ns = (bit<32>)((bit<64>)meta.egress_us * 1000);
         }
 #else
-        // Lengths are words: of a fragment that is none the last octets are left out rather than filled.
-        fragment_bytes = fragment_bytes & 0xfffffffc;
+        // Lengths are words, packets are not. A packet that ends with its TCP header is filled up, so that the header is whole; of
+        // one that goes on behind its headers, at most three octets more are left out: nothing can be added behind a payload.
+        bit<32> header_bytes = 0;
+        if (hdr.ipv4.isValid() && hdr.tcp.isValid()) {
+            header_bytes = (bit<32>)ETHERNET_BYTES + (((bit<32>)hdr.ipv4.ihl + (bit<32>)hdr.tcp.data_offset) << 2);
+        } else if (hdr.tcp.isValid()) {
+            header_bytes = (bit<32>)(ETHERNET_BYTES + IPV6_BYTES) + ((bit<32>)hdr.tcp.data_offset << 2);
+        }
+        if (header_bytes == meta.packet_bytes && fragment_bytes == header_bytes && fragment_bytes[1:0] != 0) {
+            bit<2> missing = 0 - fragment_bytes[1:0];
+            hdr.report_fill[0].setValid();
+            hdr.report_fill[0].octet = 0;
+            if (missing != 1) {
+                hdr.report_fill[1].setValid();
+                hdr.report_fill[1].octet = 0;
+            }
+            if (missing == 3) {
+                hdr.report_fill[2].setValid();
+                hdr.report_fill[2].octet = 0;
+            }
+            fragment_bytes = fragment_bytes + (bit<32>)missing;
+        } else {
+            fragment_bytes = fragment_bytes & 0xfffffffc;
+        }
         hdr.report_group.setValid();
         hdr.report_group.version = 2;
         hdr.report_group.hw_id = meta.hw_id;

@@ -53,8 +53,9 @@ control Watchlist(inout headers_t hdr, inout metadata_t meta) {
         }
         hash(meta.packet_hash, HashAlgorithm.crc32, 32w0,
             { meta.flow_hash, identification, length, checksum, sequence, acknowledgment }, 64w0x100000000);
-        // The members of a group are taken by another mixture than the filters', so that no filter sees one member's flows alone.
-        hash(meta.bucket, HashAlgorithm.crc16, 8w0,
+        // In another order than for the filters, so that none of them sees one member's flows alone. CRC-16 would put flows whose
+        // ports follow one another into the same few buckets.
+        hash(meta.bucket, HashAlgorithm.crc32, 8w0,
             { meta.destination_port, meta.source_port, meta.protocol, meta.source, meta.destination }, 16w256);
     }
 }

@@ -1,6 +1,5 @@
 // A real sFlow agent for tests: Open vSwitch in user space, found on the machine or unpacked from Debian's packages, between two hosts,
-// and traffic between them. The switch and each host have a network namespace that lasts as long as their process, and the processes last
-// no longer than the one that started them, even if that is killed: nothing is left behind. The switch sends its datagrams from
+// and traffic between them. The switch and each host have a network namespace of their own. The switch sends its datagrams from
 // 198.18.5.1 to 198.18.5.2, over a pair of virtual Ethernet ports into the namespace of the test.
 //
 //     left 10.0.1.1  fd00:1::1  ----------- left0 [A] right0 -------------------------------- right 10.0.1.2  fd00:1::2
@@ -8,13 +7,21 @@
 //
 // Only bridge A samples, and what comes in: from the right host in VLAN 20 packets have their tag, from the left one not yet.
 
-import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readlinkSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { environmentOf, unpacked } from './debian.ts';
-import { start, until, type Running } from './processes.ts';
+import {
+  namespacesMissing,
+  output,
+  ready,
+  receiverCommand,
+  senderCommand,
+  startApart,
+  startBound,
+  type Apart,
+} from './namespaces.ts';
+import type { Running } from './processes.ts';
 
 /** Where its datagrams come from. */
 export const EXPORTER_ADDRESS = '198.18.5.1';
@@ -112,16 +119,9 @@ interface Tools {
 
 /** Why it cannot run here; undefined where it can. The first call may have to fetch packages. */
 export function openVswitchMissing(): string | undefined {
-  if (process.getuid?.() !== 0) return 'Open vSwitch: needs root';
+  const missing = namespacesMissing();
+  if (missing !== undefined) return `Open vSwitch: ${missing}`;
   if (!existsSync('/dev/net/tun')) return 'Open vSwitch: needs /dev/net/tun';
-  try {
-    // In a namespace that is gone at once.
-    const probe = ['--pdeathsig', 'KILL', 'unshare', '--net', 'ip', 'link', 'add', 'one', 'type', 'veth', 'peer', 'name', 'two'];
-    execFileSync('setpriv', probe, { stdio: 'pipe' });
-    execFileSync('nsenter', ['--version'], { stdio: 'pipe' });
-  } catch {
-    return 'Open vSwitch: needs network namespaces and pairs of virtual Ethernet ports, ip, and the tools of util-linux';
-  }
   return tools() === undefined ? "Open vSwitch: not found and not unpacked from Debian's packages" : undefined;
 }
 
@@ -145,18 +145,15 @@ export async function startOpenVswitch(options: OpenVswitchOptions): Promise<Ope
     if (collectorLink !== undefined) await ip(`link del ${collectorLink}`).catch(() => '');
     rmSync(folder, { recursive: true, force: true });
   };
-  const startBound = (command: string[]): Running => {
-    const running = start('setpriv', ['--pdeathsig', 'KILL', ...command], { env });
+  const bound = (command: string[]): Running => {
+    const running = startBound(command, env);
     started.push(running);
     return running;
   };
-  /** Starts a program in a network namespace of its own. */
-  const startApart = async (command: string[]): Promise<Apart> => {
-    const running = startBound(['unshare', '--net', ...command]);
-    const pid = running.child.pid ?? 0;
-    await ready(running, () => networkOf(pid) !== networkOf('self'));
-    const run = (words: string[]): Promise<string> => output('nsenter', ['--target', String(pid), '--net', ...words], env);
-    return { running, pid, run, ip: (words) => run(['ip', ...words.split(' ')]) };
+  const apart = async (command: string[]): Promise<Apart> => {
+    const one = await startApart(command, env);
+    started.push(one.running);
+    return one;
   };
 
   /** Otherwise checksums are left to hardware that is not there, and a switch in user space passes packets on without. */
@@ -164,16 +161,16 @@ export async function startOpenVswitch(options: OpenVswitchOptions): Promise<Ope
 
   try {
     await output(programs['ovsdb-tool'], ['create', databaseFile, schema], env);
-    const server = startBound([programs['ovsdb-server'], databaseFile, `--remote=punix:${socket}`]);
+    const server = bound([programs['ovsdb-server'], databaseFile, `--remote=punix:${socket}`]);
     await ready(server, () => existsSync(socket));
     const vsctl = (words: string[]): Promise<string> =>
       output(programs['ovs-vsctl'], [`--db=unix:${socket}`, '--timeout=20', ...words], env);
     await vsctl(['--no-wait', 'init']);
 
     const [bridges, left, right] = await Promise.all([
-      startApart([programs['ovs-vswitchd'], `unix:${socket}`]),
-      startApart(['sleep', 'infinity']),
-      startApart([process.execPath, '--eval', SERVER, String(TCP_PORT), String(UDP_PORT)]),
+      apart([programs['ovs-vswitchd'], `unix:${socket}`]),
+      apart(['sleep', 'infinity']),
+      apart(receiverCommand(TCP_PORT, UDP_PORT)),
     ]);
     await ready(right.running, () => right.running.output().includes('listening'));
 
@@ -234,66 +231,12 @@ export async function startOpenVswitch(options: OpenVswitchOptions): Promise<Ope
   }
 }
 
-async function ready(running: Running, probe: () => boolean): Promise<void> {
-  const program = running.child.spawnargs.join(' ');
-  await until(program, probe, 10_000).catch((cause: unknown) => {
-    throw new Error(`${program}: ${running.output()}`, { cause });
-  });
-}
-
-/** A program in a network namespace of its own, and how others are run in it. */
-interface Apart {
-  running: Running;
-  pid: number;
-  run(words: string[]): Promise<string>;
-  ip(words: string): Promise<string>;
-}
-
-function networkOf(pid: number | 'self'): string {
-  return readlinkSync(`/proc/${pid}/ns/net`);
-}
-
-async function output(program: string, args: string[], env: NodeJS.ProcessEnv): Promise<string> {
-  return (await promisify(execFile)(program, args, { env })).stdout;
-}
-
 function senderOf(flow: Flow, ping: string): string[] {
   const { protocol, count, payloadBytes, dscp, destination } = flow;
-  if (protocol === 'tcp' || protocol === 'udp') return [process.execPath, '--eval', CLIENT, JSON.stringify(flow)];
+  if (protocol === 'tcp' || protocol === 'udp')
+    return senderCommand({ ...flow, protocol, destinationPort: flow.destinationPort! });
   return [ping, '-q', '-i', '0.002', ...['-c', count, '-s', payloadBytes, '-Q', dscp << 2].map(String), destination];
 }
-
-/** Takes TCP and UDP of both families, and answers neither. */
-const SERVER = `
-const [tcpPort, udpPort] = process.argv.slice(1).map(Number);
-const server = require('node:net').createServer((socket) => socket.on('error', () => {}).resume());
-const socket = require('node:dgram').createSocket('udp6');
-server.listen(tcpPort, '::', () => socket.bind(udpPort, '::', () => console.log('listening')));
-`;
-
-const CLIENT = `
-const flow = JSON.parse(process.argv[1]);
-const { setTimeout: sleep } = require('node:timers/promises');
-const payload = Buffer.alloc(flow.payloadBytes, 'hopscope ');
-async function send(write) {
-  for (let n = 0; n < flow.count; n++) {
-    await new Promise((resolve, reject) => write(payload, (error) => (error ? reject(error) : resolve())));
-    await sleep(2);
-  }
-}
-async function main() {
-  if (flow.protocol === 'tcp') {
-    const socket = require('node:net').connect({ host: flow.destination, port: flow.destinationPort, noDelay: true });
-    await send((data, done) => socket.write(data, done));
-    await new Promise((resolve) => socket.end().resume().once('close', resolve));
-  } else {
-    const socket = require('node:dgram').createSocket(flow.source.includes(':') ? 'udp6' : 'udp4');
-    await send((data, done) => socket.send(data, flow.destinationPort, flow.destination, done));
-    socket.close();
-  }
-}
-main();
-`;
 
 let known: Tools | undefined;
 
