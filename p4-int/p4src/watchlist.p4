@@ -32,17 +32,13 @@ control Watchlist(inout headers_t hdr, inout metadata_t meta) {
         hash(meta.flow_hash, HashAlgorithm.crc32, 32w0,
             { meta.source, meta.destination, meta.protocol, meta.source_port, meta.destination_port }, 64w0x100000000);
         // What stays the same on a packet's whole way, so that all switches sample the same packets (trajectory sampling,
-        // Duffield and Grossglauser, 2000). Of an invalid header zeros are taken.
+        // Duffield and Grossglauser, 2000); not its length, to which INT adds. Of an invalid header zeros are taken.
         bit<16> identification = 0;
-        bit<16> length = 0;
         bit<16> checksum = 0;
         bit<32> sequence = 0;
         bit<32> acknowledgment = 0;
         if (hdr.ipv4.isValid()) {
             identification = hdr.ipv4.identification;
-            length = hdr.ipv4.total_length;
-        } else if (hdr.ipv6.isValid()) {
-            length = hdr.ipv6.payload_length;
         }
         if (hdr.tcp.isValid()) {
             checksum = hdr.tcp.checksum;
@@ -52,7 +48,7 @@ control Watchlist(inout headers_t hdr, inout metadata_t meta) {
             checksum = hdr.udp.checksum;
         }
         hash(meta.packet_hash, HashAlgorithm.crc32, 32w0,
-            { meta.flow_hash, identification, length, checksum, sequence, acknowledgment }, 64w0x100000000);
+            { meta.flow_hash, identification, checksum, sequence, acknowledgment }, 64w0x100000000);
         // In another order than for the filters, so that none of them sees one member's flows alone. CRC-16 would put flows whose
         // ports follow one another into the same few buckets.
         hash(meta.bucket, HashAlgorithm.crc32, 8w0,

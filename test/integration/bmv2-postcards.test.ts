@@ -2,7 +2,6 @@
 // file, as `hopscope switch apply` does it.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { runSwitchCommand } from '../../collector/switch-command.ts';
 import { readSwitchFile } from '../../collector/switch-file.ts';
 import { SwitchClient } from '../../p4-int/runtime/client.ts';
 import type { Entry } from '../../p4-int/runtime/entry.ts';
@@ -12,91 +11,32 @@ import { shippedProgram } from '../../p4-int/runtime/shipped-program.ts';
 import type { FlowSet, Prefix } from '../../p4-int/runtime/spec.ts';
 import { askTime } from '../../p4-int/runtime/switch-clock.ts';
 import { flowMatch } from '../../p4-int/runtime/wanted.ts';
-import {
-  bmv2Missing,
-  HOST,
-  NODE,
-  packetsOf,
-  REPORT_PORT,
-  startBmv2Fabric,
-  SWITCHES,
-  type Bmv2Fabric,
-  type Packet,
-  type SwitchName,
-} from '../support/bmv2.ts';
-import { linesOf } from '../support/decoding.ts';
-import { ready, receiverCommand, senderCommand, type Sending } from '../support/namespaces.ts';
+import { bmv2Missing, HOST, NODE, REPORT_PORT, startBmv2Fabric, SWITCHES, type Bmv2Fabric } from '../support/bmv2.ts';
+import { ready, receiverCommand } from '../support/namespaces.ts';
 
 const missing = bmv2Missing();
 const TCP_PORT = 5001;
 const UDP_PORT = 5002;
-/** Ethernet, IPv4, UDP. */
-const REPORT_HEADERS_BYTES = 42;
-
-interface Report {
-  /** As `hopscope decode` prints it. */
-  line: any;
-  frame: Buffer;
-  /** The part of the packet that it carries. */
-  fragment: Buffer;
-}
-
 describe.skipIf(missing !== undefined)(`postcards of BMv2${missing === undefined ? '' : ` (${missing})`}`, () => {
   let fabric: Bmv2Fabric;
-  /** Frames of each switch that belong to tests before. */
-  const seen = new Map<string, number>();
-
+  let file: string;
   beforeAll(async () => {
     fabric = await startBmv2Fabric();
-    await apply({ 'leaf-1': { deny: [{ destination: '10.0.2.12', protocol: 'udp', destinationPort: 53 }] } });
+    file = await fabric.apply({ 'leaf-1': { deny: [{ destination: '10.0.2.12', protocol: 'udp', destinationPort: 53 }] } });
     for (const host of ['h2', 'h3', 'h4'] as const) {
       const receiver = fabric.hosts[host].start(receiverCommand(TCP_PORT, UDP_PORT));
       await ready(receiver, () => receiver.output().includes('listening'));
     }
   }, 60_000);
   afterAll(() => fabric.stop());
-  beforeEach(() => {
-    for (const name of SWITCHES) {
-      for (const id of [1, 2, 9, 11, 12])
-        for (const way of ['in', 'out'] as const) seen.set(key(name, id, way), all(name, id, way).length);
-    }
-  });
-
-  const key = (name: SwitchName, id: number, way: string): string => `${name} ${id} ${way}`;
-  const all = (name: SwitchName, id: number, way: 'in' | 'out'): Packet[] => {
-    const isThere = id < 11 || name.startsWith('leaf');
-    return isThere ? packetsOf(fabric.switches[name].pcap(id, way)) : [];
-  };
-  const frames = (name: SwitchName, id: number, way: 'in' | 'out'): Packet[] =>
-    all(name, id, way).slice(seen.get(key(name, id, way)));
-
-  async function apply(more: Parameters<Bmv2Fabric['file']>[1]): Promise<string> {
-    const told: string[] = [];
-    const file = fabric.file('fabric.yaml', more);
-    if (!(await runSwitchCommand('apply', file, {}, (text) => told.push(text)))) throw new Error(told.join('\n'));
-    return file;
-  }
-  const send = (from: 'h1' | 'h2', sending: Sending): Promise<string> => fabric.hosts[from].run(senderCommand(sending));
-
-  /** All reports of a switch since the test began, once no more come. */
-  async function reportsOf(name: SwitchName): Promise<Report[]> {
-    for (let before = -1, now = 0; before !== now; before = now, now = frames(name, 9, 'out').length) {
-      await new Promise((resolve) => setTimeout(resolve, 400));
-    }
-    return frames(name, 9, 'out').map(({ bytes: frame }) => {
-      const lines = linesOf(frame.subarray(REPORT_HEADERS_BYTES), { strict: true });
-      expect(lines, frame.toString('hex')).toHaveLength(1);
-      const payload = frame.subarray(REPORT_HEADERS_BYTES);
-      return { line: lines[0], frame, fragment: payload.subarray(8 + 4 + 8 + 4 * payload[8 + 2]) };
-    });
-  }
+  beforeEach(() => fabric.mark());
 
   it(
     'equal what was on the wire: every packet once, without a tolerance, in sequence, by the way it took',
     { timeout: 60_000 },
     async () => {
       await Promise.all([
-        send('h1', {
+        fabric.send('h1', {
           protocol: 'udp',
           destination: HOST.h3.address,
           destinationPort: UDP_PORT,
@@ -104,14 +44,32 @@ describe.skipIf(missing !== undefined)(`postcards of BMv2${missing === undefined
           count: 20,
           payloadBytes: 333,
         }),
-        send('h1', { protocol: 'tcp', destination: HOST.h3.address, destinationPort: TCP_PORT, count: 30, payloadBytes: 1200 }),
-        send('h2', { protocol: 'tcp', destination: HOST.h4.address6, destinationPort: TCP_PORT, count: 20, payloadBytes: 701 }),
-        send('h1', { protocol: 'udp', destination: HOST.h2.address, destinationPort: UDP_PORT, count: 5, payloadBytes: 3 }),
+        fabric.send('h1', {
+          protocol: 'tcp',
+          destination: HOST.h3.address,
+          destinationPort: TCP_PORT,
+          count: 30,
+          payloadBytes: 1200,
+        }),
+        fabric.send('h2', {
+          protocol: 'tcp',
+          destination: HOST.h4.address6,
+          destinationPort: TCP_PORT,
+          count: 20,
+          payloadBytes: 701,
+        }),
+        fabric.send('h1', {
+          protocol: 'udp',
+          destination: HOST.h2.address,
+          destinationPort: UDP_PORT,
+          count: 5,
+          payloadBytes: 3,
+        }),
       ]);
       const paths = new Map<string, { ttl: number; node: number }[]>();
       let compared = 0;
       for (const name of SWITCHES) {
-        const reports = await reportsOf(name);
+        const reports = await fabric.reports(name);
         const [first] = reports;
         reports.forEach(({ line, frame }, i) => {
           expect(line).toMatchObject({
@@ -128,7 +86,7 @@ describe.skipIf(missing !== undefined)(`postcards of BMv2${missing === undefined
           expect(frame.readUInt16BE(14 + 20 + 2)).toBe(REPORT_PORT);
         });
         for (const id of [1, 2, 11, 12]) {
-          const left = frames(name, id, 'out').filter(({ bytes }) => isIp(bytes));
+          const left = fabric.frames(name, id, 'out').filter(({ bytes }) => isIp(bytes));
           const told = reports.filter(({ line }) => !line.dropped && line.hops[0].egressInterfaceId === id);
           expect(told.length, `${name} ${id}`).toBe(left.length);
           told.forEach(({ line, fragment }, i) => {
@@ -138,7 +96,7 @@ describe.skipIf(missing !== undefined)(`postcards of BMv2${missing === undefined
             // As much as fits, in whole words.
             expect(Math.abs(fragment.length - Math.min(bytes.length, 224))).toBeLessThan(4);
             const [hop] = line.hops;
-            const came = frames(name, hop.ingressInterfaceId, 'in').find((packet) => isSamePacket(packet.bytes, bytes));
+            const came = fabric.frames(name, hop.ingressInterfaceId, 'in').find((packet) => isSamePacket(packet.bytes, bytes));
             expect(came).toBeDefined();
             const onWireNs = Number(left[i].timeNs - came!.timeNs);
             expect(hop.hopLatency).toBe(Number(BigInt(hop.egressTimestamp) - BigInt(hop.ingressTimestamp)));
@@ -165,7 +123,7 @@ describe.skipIf(missing !== undefined)(`postcards of BMv2${missing === undefined
   );
 
   /** Puts an entry of remediation into leaf-1, and gives the time on its clock. */
-  async function remedy(file: string, entry: (nowUs: bigint) => Omit<Entry, 'cookie'>): Promise<bigint> {
+  async function remedy(entry: (nowUs: bigint) => Omit<Entry, 'cookie'>): Promise<bigint> {
     const [{ target }] = readSwitchFile(file);
     const client = new SwitchClient(target);
     try {
@@ -186,11 +144,8 @@ describe.skipIf(missing !== undefined)(`postcards of BMv2${missing === undefined
   });
 
   it('say why a packet was dropped: access list, no route, time to live, meter', { timeout: 60_000 }, async () => {
-    const file = fabric.file('fabric.yaml', {
-      'leaf-1': { deny: [{ destination: '10.0.2.12', protocol: 'udp', destinationPort: 53 }] },
-    });
     const meter = { committedRate: 1000n, committedBurst: 1000n, peakRate: 1000n, peakBurst: 1000n };
-    await remedy(file, (now) => ({
+    await remedy((now) => ({
       table: 'rate_limit',
       match: flowMatch(to(HOST.h4.address, 7777)),
       priority: 1,
@@ -199,11 +154,11 @@ describe.skipIf(missing !== undefined)(`postcards of BMv2${missing === undefined
       meter,
     }));
     const udp = { protocol: 'udp', count: 4, payloadBytes: 100 } as const;
-    await send('h1', { ...udp, destination: HOST.h4.address, destinationPort: 53 });
-    await send('h1', { ...udp, destination: '10.77.0.1', destinationPort: 1000 });
-    await send('h1', { ...udp, destination: HOST.h4.address, destinationPort: 1001, ttl: 1 });
-    await send('h1', { ...udp, destination: HOST.h4.address, destinationPort: 7777, count: 40 });
-    const drops = (await reportsOf('leaf-1')).map(({ line }) => line).filter(({ dropped }) => dropped);
+    await fabric.send('h1', { ...udp, destination: HOST.h4.address, destinationPort: 53 });
+    await fabric.send('h1', { ...udp, destination: '10.77.0.1', destinationPort: 1000 });
+    await fabric.send('h1', { ...udp, destination: HOST.h4.address, destinationPort: 1001, ttl: 1 });
+    await fabric.send('h1', { ...udp, destination: HOST.h4.address, destinationPort: 7777, count: 40 });
+    const drops = (await fabric.reports('leaf-1')).map(({ line }) => line).filter(({ dropped }) => dropped);
     const reasons = (port: number) =>
       drops.filter(({ flow }) => flow.destinationPort === port).map(({ dropReason }) => dropReason);
     expect(reasons(53)).toEqual([80, 80, 80, 80]);
@@ -216,15 +171,14 @@ describe.skipIf(missing !== undefined)(`postcards of BMv2${missing === undefined
       expect(warnings).toEqual([]);
       expect(hops[0]).toMatchObject({ ingressInterfaceId: 1, egressInterfaceId: null });
     }
-    const left = [11, 12].flatMap((id) => frames('leaf-1', id, 'out')).filter(({ bytes }) => isIp(bytes));
+    const left = [11, 12].flatMap((id) => fabric.frames('leaf-1', id, 'out')).filter(({ bytes }) => isIp(bytes));
     expect(left.length + reasons(7777).length).toBe(40);
   });
 
   it('show that changes end by themselves, at the microsecond of the switch that they name', { timeout: 60_000 }, async () => {
-    const file = fabric.file('fabric.yaml');
     const expiry: Record<number, bigint> = {};
     const change = (table: string, port: number, action: string, params: Record<string, bigint>) =>
-      remedy(file, (now) => {
+      remedy((now) => {
         expiry[port] = now + 1_500_000n;
         return {
           table,
@@ -246,7 +200,7 @@ describe.skipIf(missing !== undefined)(`postcards of BMv2${missing === undefined
     client.close();
     const group = entries.find(({ match }) => (match.bucket as { low: bigint }).low === 0n)!;
     const [one, other] = entries.filter(({ match }) => same(match.group_id, group.match.group_id));
-    await remedy(file, (now) => ({
+    await remedy((now) => ({
       table: 'ecmp_override',
       match: other.match,
       priority: 1,
@@ -255,11 +209,11 @@ describe.skipIf(missing !== undefined)(`postcards of BMv2${missing === undefined
     }));
     const udp = { protocol: 'udp', destination: HOST.h3.address, count: 60, payloadBytes: 60, intervalMs: 50 } as const;
     await Promise.all([
-      send('h1', { ...udp, destinationPort: 8001 }),
-      send('h1', { ...udp, destinationPort: 8002 }),
-      ...Array.from({ length: 12 }, (_, i) => send('h1', { ...udp, destinationPort: 8003, sourcePort: 6100 + i })),
+      fabric.send('h1', { ...udp, destinationPort: 8001 }),
+      fabric.send('h1', { ...udp, destinationPort: 8002 }),
+      ...Array.from({ length: 12 }, (_, i) => fabric.send('h1', { ...udp, destinationPort: 8003, sourcePort: 6100 + i })),
     ]);
-    const lines = (await reportsOf('leaf-1')).map(({ line }) => line);
+    const lines = (await fabric.reports('leaf-1')).map(({ line }) => line);
     const told = (port: number) =>
       lines
         .filter(({ flow, dropped }) => !dropped && flow.destinationPort === port)

@@ -12,8 +12,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { runSwitchCommand } from '../../collector/switch-command.ts';
 import { environmentOf, unpacked } from './debian.ts';
-import { namespacesMissing, ready, startApart, type Apart } from './namespaces.ts';
+import { linesOf } from './decoding.ts';
+import { namespacesMissing, ready, senderCommand, startApart, type Apart, type Sending } from './namespaces.ts';
 import { freePorts, type Running } from './processes.ts';
 
 export const SWITCHES = ['leaf-1', 'leaf-2', 'spine-1', 'spine-2'] as const;
@@ -24,6 +26,8 @@ export type HostName = (typeof HOSTS)[number];
 export const COLLECTOR_ADDRESS = '10.99.0.1';
 export const REPORT_PORT = 32_766;
 const REPORT_INTERFACE = 9;
+const LEAF_INTERFACES = [1, 2, 11, 12, REPORT_INTERFACE];
+const SPINE_INTERFACES = [1, 2, REPORT_INTERFACE];
 const COLLECTOR_MAC = '02:00:00:00:00:99';
 
 /** Of a host: the leaf it hangs on, the interface there, its addresses. */
@@ -60,11 +64,33 @@ export interface Bmv2Fabric {
   hosts: Record<HostName, Apart>;
   /** The namespace that reports arrive in. */
   collector: Apart;
-  folder: string;
   /** A file for `hopscope switch`: the whole fabric, with `more` settings merged into each switch. */
-  file(name: string, more?: Partial<Record<SwitchName | 'all', Record<string, unknown>>>): string;
+  file(more?: MoreSettings): string;
+  /** Brings the switches to such a file, and throws what was said where that fails. Gives the file. */
+  apply(more?: MoreSettings): Promise<string>;
+  send(from: HostName, sending: Sending): Promise<string>;
+  /** What comes from now on is what the following two give. */
+  mark(): void;
+  /** Packets that came in or went out of an interface. */
+  frames(name: SwitchName, interfaceId: number, direction: 'in' | 'out'): Packet[];
+  /** Reports of a switch, once no more come. */
+  reports(name: SwitchName): Promise<Report[]>;
   stop(): Promise<void>;
 }
+
+type MoreSettings = Partial<Record<SwitchName | 'all', Record<string, unknown>>>;
+
+/** A report as it left its switch; it was decoded strictly, and is one alone. */
+export interface Report {
+  /** As `hopscope decode` prints it. */
+  line: any;
+  frame: Buffer;
+  /** The part of the packet that it carries. */
+  fragment: Buffer;
+}
+
+/** Ethernet, IPv4, UDP. */
+const REPORT_HEADERS_BYTES = 42;
 
 /** Why it cannot run here; undefined where it can. */
 export function bmv2Missing(): string | undefined {
@@ -142,16 +168,57 @@ export async function startBmv2Fabric(switchOptions: readonly string[] = []): Pr
       ]);
       switches[name] = await startSwitch(name, fabric, folder, switchOptions);
     }
-    return { switches, hosts, collector, folder, file: (name, more = {}) => writeFile(join(folder, name), switches, more), stop };
+    return { switches, hosts, collector, ...handlesOf(switches, hosts, folder), stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
+function handlesOf(switches: Record<SwitchName, Bmv2Switch>, hosts: Record<HostName, Apart>, folder: string) {
+  const seen = new Map<string, number>();
+  const interfacesOf = (name: SwitchName) => (name.startsWith('leaf') ? LEAF_INTERFACES : SPINE_INTERFACES);
+  const all = (name: SwitchName, id: number, way: 'in' | 'out'): Packet[] =>
+    interfacesOf(name).includes(id) ? packetsOf(switches[name].pcap(id, way)) : [];
+  const frames: Bmv2Fabric['frames'] = (name, id, way) => all(name, id, way).slice(seen.get(`${name} ${id} ${way}`) ?? 0);
+  const file = (more: MoreSettings = {}): string => writeFile(join(folder, 'fabric.yaml'), switches, more);
+  return {
+    file,
+    apply: async (more?: MoreSettings): Promise<string> => {
+      const told: string[] = [];
+      const path = file(more);
+      if (!(await runSwitchCommand('apply', path, {}, (text) => told.push(text)))) throw new Error(told.join('\n'));
+      return path;
+    },
+    send: (from: HostName, sending: Sending) => hosts[from].run(senderCommand(sending)),
+    mark: (): void => {
+      for (const name of SWITCHES) {
+        for (const id of interfacesOf(name)) {
+          for (const way of ['in', 'out'] as const) seen.set(`${name} ${id} ${way}`, all(name, id, way).length);
+        }
+      }
+    },
+    frames,
+    reports: async (name: SwitchName): Promise<Report[]> => {
+      for (let before = -1, now = 0; before !== now; before = now, now = frames(name, REPORT_INTERFACE, 'out').length) {
+        await new Promise((resolve) => setTimeout(resolve, 400));
+      }
+      return frames(name, REPORT_INTERFACE, 'out').map(({ bytes }) => reportOf(bytes));
+    },
+  };
+}
+
+function reportOf(frame: Buffer): Report {
+  const payload = frame.subarray(REPORT_HEADERS_BYTES);
+  const lines = linesOf(payload, { strict: true });
+  if (lines.length !== 1 || lines[0].error !== undefined)
+    throw new Error(`no report: ${JSON.stringify(lines)} ${frame.toString('hex')}`);
+  const metadataBytes = lines[0].dialect === 'report-v2.0' ? 8 + 4 + 8 + 4 * payload[8 + 2] : lines[0].dropped ? 24 : 28;
+  return { line: lines[0], frame, fragment: payload.subarray(metadataBytes) };
+}
+
 async function startSwitch(name: SwitchName, fabric: Apart, folder: string, more: readonly string[]): Promise<Bmv2Switch> {
-  const isLeaf = name.startsWith('leaf');
-  const interfaces = isLeaf ? [1, 2, 11, 12, REPORT_INTERFACE] : [1, 2, REPORT_INTERFACE];
+  const interfaces = name.startsWith('leaf') ? LEAF_INTERFACES : SPINE_INTERFACES;
   const socket = join(folder, `${name}.socket`);
   const pcapFolder = join(folder, name);
   execFileSync('mkdir', ['-p', pcapFolder]);
@@ -193,11 +260,7 @@ function isListening(running: Running, socket: string): Promise<void> {
 }
 
 /** The whole fabric as a file of switches; JSON is YAML. */
-function writeFile(
-  path: string,
-  switches: Record<SwitchName, Bmv2Switch>,
-  more: Partial<Record<SwitchName | 'all', Record<string, unknown>>>,
-): string {
+function writeFile(path: string, switches: Record<SwitchName, Bmv2Switch>, more: MoreSettings): string {
   const hosts = Object.values(HOST);
   const prefixes = { 'leaf-1': ['10.0.1.0/24', 'fd00:1::/64'], 'leaf-2': ['10.0.2.0/24', 'fd00:2::/64'] };
   const entries = SWITCHES.map((name, i) => {
