@@ -43,9 +43,6 @@ control PacketDeparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.tcp);
         packet.emit(hdr.tcp_options);
         packet.emit(hdr.udp);
-#ifndef REPORT_V05
-        packet.emit(hdr.report_fill);
-#endif
 #ifdef EMBEDDED
         packet.emit(hdr.int_shim);
         packet.emit(hdr.int_md);
@@ -60,6 +57,9 @@ control PacketDeparser(packet_out packet, in headers_t hdr) {
         packet.emit(hdr.int_buffer);
         packet.emit(hdr.int_checksum_complement);
         packet.emit(hdr.int_stack);
+#endif
+#ifndef REPORT_V05
+        packet.emit(hdr.report_fill);
 #endif
     }
 }

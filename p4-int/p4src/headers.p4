@@ -267,9 +267,6 @@ struct headers_t {
     tcp_t tcp;
     tcp_options_t tcp_options;
     udp_t udp;
-#ifndef REPORT_V05
-    report_fill_t[3] report_fill;
-#endif
 #ifdef EMBEDDED
     int_shim_t int_shim;
     int_md_t int_md;
@@ -288,6 +285,9 @@ struct headers_t {
     int_shim_t kept_shim;
     int_md_t kept_md;
     int_stack_t kept_stack;
+#endif
+#ifndef REPORT_V05
+    report_fill_t[3] report_fill;
 #endif
 }
 

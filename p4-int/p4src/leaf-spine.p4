@@ -76,16 +76,13 @@ control SwitchEgress(inout headers_t hdr, inout metadata_t meta, inout standard_
     Report() report;
 #ifdef EMBEDDED
     Embedded() embedded;
+    Kept() kept;
 #endif
 
     apply {
         if (standard_metadata.instance_type == INGRESS_CLONE || standard_metadata.instance_type == EGRESS_CLONE) {
 #ifdef EMBEDDED
-            if (hdr.kept_shim.isValid()) {
-                hdr.int_shim = hdr.kept_shim;
-                hdr.int_md = hdr.kept_md;
-                hdr.int_stack = hdr.kept_stack;
-            }
+            kept.apply(hdr);
 #endif
             report.apply(hdr, meta, standard_metadata);
         } else if (hdr.ipv4.isValid() || hdr.ipv6.isValid()) {

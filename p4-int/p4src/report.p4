@@ -11,6 +11,7 @@ const bit<16> LOCAL_BYTES = 16;
 const bit<16> DROP_BYTES = 12;
 #else
 const bit<16> IPV6_BYTES = 40;
+const bit<16> UDP_BYTES = 8;
 /// Group header and the three words of an individual report before its metadata.
 const bit<16> FIXED_BYTES = 20;
 /// RepMdBits and octets: interfaces, latency, queue, both times; or interfaces, ingress time, drop reason.
@@ -94,14 +95,24 @@ control Report(inout headers_t hdr, inout metadata_t meta, inout standard_metada
             hdr.report_local.egress_ns = (bit<32>)((bit<64>)meta.egress_us * 1000);
         }
 #else
-        // Lengths are words, packets are not. A packet that ends with its TCP header is filled up, so that the header is whole; of
-        // one that goes on behind its headers, at most three octets more are left out: nothing can be added behind a payload.
-        bit<32> header_bytes = 0;
-        if (hdr.ipv4.isValid() && hdr.tcp.isValid()) {
-            header_bytes = (bit<32>)ETHERNET_BYTES + (((bit<32>)hdr.ipv4.ihl + (bit<32>)hdr.tcp.data_offset) << 2);
-        } else if (hdr.tcp.isValid()) {
-            header_bytes = (bit<32>)(ETHERNET_BYTES + IPV6_BYTES) + ((bit<32>)hdr.tcp.data_offset << 2);
+        // Lengths are words, packets are not. A packet that ends with its headers is filled up, so that they are whole; of one that
+        // goes on behind them, at most three octets more are left out: nothing can be added behind a payload.
+        bit<32> header_bytes = (bit<32>)ETHERNET_BYTES;
+        if (hdr.ipv4.isValid()) {
+            header_bytes = header_bytes + ((bit<32>)hdr.ipv4.ihl << 2);
+        } else if (hdr.ipv6.isValid()) {
+            header_bytes = header_bytes + (bit<32>)IPV6_BYTES;
         }
+        if (hdr.tcp.isValid()) {
+            header_bytes = header_bytes + ((bit<32>)hdr.tcp.data_offset << 2);
+        } else if (hdr.udp.isValid()) {
+            header_bytes = header_bytes + (bit<32>)UDP_BYTES;
+        }
+#ifdef EMBEDDED
+        if (hdr.int_shim.isValid()) {
+            header_bytes = header_bytes + (((bit<32>)hdr.int_shim.length + 1) << 2);
+        }
+#endif
         if (header_bytes == meta.packet_bytes && fragment_bytes == header_bytes && fragment_bytes[1:0] != 0) {
             bit<2> missing = 0 - fragment_bytes[1:0];
             hdr.report_fill[0].setValid();

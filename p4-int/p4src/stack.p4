@@ -2,29 +2,37 @@
 
 const bit<16> INT_HEADER_BYTES = 16;
 
+// Of whichever header is there: an invalid one may be written, and is not sent.
+#define SET_DSCP(value)                                                  \
+    hdr.ipv4.dscp = hdr.ipv4.isValid() ? value : hdr.ipv4.dscp;          \
+    hdr.ipv6.dscp = hdr.ipv6.isValid() ? value : hdr.ipv6.dscp;
+
+#define GROW_BY(octets)                                                  \
+    if (hdr.ipv4.isValid()) {                                            \
+        hdr.ipv4.total_length = hdr.ipv4.total_length + octets;          \
+    } else {                                                             \
+        hdr.ipv6.payload_length = hdr.ipv6.payload_length + octets;      \
+    }                                                                    \
+    if (hdr.udp.isValid()) {                                             \
+        hdr.udp.length = hdr.udp.length + octets;                        \
+    }
+
 control Embedded(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard_metadata) {
     /// What the packet has grown by.
     bit<16> added_bytes = 0;
     bit<16> removed_bytes = 0;
 
-    action set_dscp(bit<6> dscp) {
-        hdr.ipv4.dscp = hdr.ipv4.isValid() ? dscp : hdr.ipv4.dscp;
-        hdr.ipv6.dscp = hdr.ipv6.isValid() ? dscp : hdr.ipv6.dscp;
-    }
+    bit<1> is_wanted = 0;
+    bit<16> instructions = 0;
+    bit<5> hop_words = 0;
+    bit<8> remaining_hops = 0;
 
     /// hop_words are the words of the metadata that the instructions ask for (INT v2.1, section 5.6).
-    action start_int(bit<16> instructions, bit<5> hop_words, bit<8> remaining_hops) {
-        hdr.int_shim.setValid();
-        hdr.int_shim.type = INT_TYPE_MD;
-        hdr.int_shim.length = 3;
-        hdr.int_shim.original_dscp = meta.dscp;
-        hdr.int_md.setValid();
-        hdr.int_md.version = 2;
-        hdr.int_md.hop_words = hop_words;
-        hdr.int_md.remaining_hops = remaining_hops;
-        hdr.int_md.instructions = instructions;
-        added_bytes = INT_HEADER_BYTES;
-        set_dscp(INT_DSCP);
+    action start_int(bit<16> instructions_wanted, bit<5> words, bit<8> hops) {
+        is_wanted = 1;
+        instructions = instructions_wanted;
+        hop_words = words;
+        remaining_hops = hops;
     }
 
     table int_source {
@@ -36,7 +44,7 @@ control Embedded(inout headers_t hdr, inout metadata_t meta, inout standard_meta
 
     action end_int() {
         removed_bytes = ((bit<16>)hdr.int_shim.length + 1) << 2;
-        set_dscp(hdr.int_shim.original_dscp);
+        SET_DSCP(hdr.int_shim.original_dscp)
         hdr.kept_shim = hdr.int_shim;
         hdr.kept_md = hdr.int_md;
         hdr.kept_stack = hdr.int_stack;
@@ -53,17 +61,19 @@ control Embedded(inout headers_t hdr, inout metadata_t meta, inout standard_meta
         size = 512;
     }
 
-    action push_hop(bit<32> node_id, bit<16> mtu_bytes) {
+    /// The versions of INT that this node has a part in.
+    bit<4> int_version = 2;
+    bit<32> mtu_bytes = 0;
+
+    /// No packet grows beyond the MTU, its Ethernet header not counted.
+    action take_part(bit<32> node_id, bit<16> mtu) {
         meta.node_id = node_id;
-        hdr.int_md.mtu_exceeded =
-            meta.packet_bytes + (bit<32>)added_bytes + ((bit<32>)hdr.int_md.hop_words << 2) > (bit<32>)mtu_bytes
-                ? 1w1 : hdr.int_md.mtu_exceeded;
-        hdr.int_md.exceeded = hdr.int_md.remaining_hops == 0 ? 1w1 : hdr.int_md.exceeded;
+        mtu_bytes = (bit<32>)mtu;
     }
 
     table int_node {
-        key = { hdr.int_md.version: exact @name("int_version"); }
-        actions = { push_hop; NoAction; }
+        key = { int_version: exact @name("int_version"); }
+        actions = { take_part; NoAction; }
         const default_action = NoAction;
         size = 16;
     }
@@ -72,17 +82,37 @@ control Embedded(inout headers_t hdr, inout metadata_t meta, inout standard_meta
         if (!hdr.tcp.isValid() && !hdr.udp.isValid()) {
             return;
         }
+        if (!int_node.apply().hit) {
+            return;
+        }
+        bit<32> bytes = meta.packet_bytes - (bit<32>)ETHERNET_BYTES;
         if (!hdr.int_shim.isValid() && meta.is_never_reported == 0) {
             int_source.apply();
+            if (is_wanted == 1 && bytes + (bit<32>)INT_HEADER_BYTES + ((bit<32>)hop_words << 2) <= mtu_bytes) {
+                hdr.int_shim.setValid();
+                hdr.int_shim.type = INT_TYPE_MD;
+                hdr.int_shim.length = 3;
+                hdr.int_shim.original_dscp = meta.dscp;
+                hdr.int_md.setValid();
+                hdr.int_md.version = 2;
+                hdr.int_md.hop_words = hop_words;
+                hdr.int_md.remaining_hops = remaining_hops;
+                hdr.int_md.instructions = instructions;
+                added_bytes = INT_HEADER_BYTES;
+                SET_DSCP(INT_DSCP)
+            }
         }
         if (!hdr.int_shim.isValid()) {
             return;
         }
-        bit<1> was_mtu_exceeded = hdr.int_md.mtu_exceeded;
-        hdr.int_md.mtu_exceeded = 0;
+        bytes = bytes + (bit<32>)added_bytes + ((bit<32>)hdr.int_md.hop_words << 2);
         if (int_sink.apply().hit) {
             // The sink's own hop stands in the report that it sends.
-        } else if (int_node.apply().hit && hdr.int_md.mtu_exceeded == 0 && hdr.int_md.remaining_hops != 0) {
+        } else if (hdr.int_md.remaining_hops == 0) {
+            hdr.int_md.exceeded = 1;
+        } else if (bytes > mtu_bytes) {
+            hdr.int_md.mtu_exceeded = 1;
+        } else {
             bit<16> asked = hdr.int_md.instructions;
             if (asked[15:15] == 1) {
                 hdr.int_node_id.setValid();
@@ -130,15 +160,22 @@ control Embedded(inout headers_t hdr, inout metadata_t meta, inout standard_meta
             hdr.int_md.remaining_hops = hdr.int_md.remaining_hops - 1;
             added_bytes = added_bytes + ((bit<16>)hdr.int_md.hop_words << 2);
         }
-        hdr.int_md.mtu_exceeded = hdr.int_md.mtu_exceeded | was_mtu_exceeded;
         meta.packet_bytes = meta.packet_bytes + (bit<32>)added_bytes;
-        if (hdr.ipv4.isValid()) {
-            hdr.ipv4.total_length = hdr.ipv4.total_length + added_bytes - removed_bytes;
-        } else {
-            hdr.ipv6.payload_length = hdr.ipv6.payload_length + added_bytes - removed_bytes;
-        }
-        if (hdr.udp.isValid()) {
-            hdr.udp.length = hdr.udp.length + added_bytes - removed_bytes;
+        bit<16> difference = added_bytes - removed_bytes;
+        GROW_BY(difference)
+    }
+}
+
+/// Puts back into a report what the sink has taken off its packet.
+control Kept(inout headers_t hdr) {
+    apply {
+        if (hdr.kept_shim.isValid()) {
+            hdr.int_shim = hdr.kept_shim;
+            hdr.int_md = hdr.kept_md;
+            hdr.int_stack = hdr.kept_stack;
+            bit<16> kept_bytes = ((bit<16>)hdr.int_shim.length + 1) << 2;
+            SET_DSCP(INT_DSCP)
+            GROW_BY(kept_bytes)
         }
     }
 }

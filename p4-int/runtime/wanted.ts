@@ -134,13 +134,13 @@ function quantumMask(quantum: number, bitwidth: number): bigint {
 
 function embeddedEntries({ sources, sinks, mtuBytes }: EmbeddedSpec, nodeId: number): Entry[] {
   return [
-    entry('int_node', { int_version: exact(2) }, 0, 'push_hop', { node_id: BigInt(nodeId), mtu_bytes: BigInt(mtuBytes) }),
+    entry('int_node', { int_version: exact(2) }, 0, 'take_part', { node_id: BigInt(nodeId), mtu: BigInt(mtuBytes) }),
     ...sinks.map((id) => entry('int_sink', { interface: exact(id) }, 0, 'end_int', {})),
     ...sources.map(({ flows, instructions, remainingHops }, i) =>
       entry('int_source', flowMatch(flows), sources.length - i, 'start_int', {
-        instructions: BigInt(instructions),
-        hop_words: BigInt(hopWordsOf(instructions)),
-        remaining_hops: BigInt(remainingHops),
+        instructions_wanted: BigInt(instructions),
+        words: BigInt(hopWordsOf(instructions)),
+        hops: BigInt(remainingHops),
       }),
     ),
   ];

@@ -16,7 +16,7 @@ import { runSwitchCommand } from '../../collector/switch-command.ts';
 import { environmentOf, unpacked } from './debian.ts';
 import { linesOf } from './decoding.ts';
 import { namespacesMissing, ready, senderCommand, startApart, type Apart, type Sending } from './namespaces.ts';
-import { freePorts, type Running } from './processes.ts';
+import { freePorts, until, type Running } from './processes.ts';
 
 export const SWITCHES = ['leaf-1', 'leaf-2', 'spine-1', 'spine-2'] as const;
 export type SwitchName = (typeof SWITCHES)[number];
@@ -53,6 +53,8 @@ export interface Bmv2Switch {
   running: Running;
   /** Packets per second that leave an interface, from each of its queues. */
   setRate(interfaceId: number, packetsPerSecond: number): Promise<void>;
+  /** Packets that each queue of an interface holds; at the start so many that none is dropped. */
+  setDepth(interfaceId: number, packets: number): Promise<void>;
   /** Ends the process and starts another: it has forgotten everything. */
   restart(): Promise<void>;
   /** The pcap file of what came in or went out of an interface so far. */
@@ -231,22 +233,28 @@ async function startSwitch(name: SwitchName, fabric: Apart, folder: string, more
       ...[`--pcap=${pcapFolder}`, '--thrift-port', String(thriftPort)],
       ...['--', '--grpc-server-addr', `unix:${socket}`, '--cpu-port', '510', '--priority-queues', '8', ...more],
     ]);
+  const call = async (method: string, ...args: [number, string][]): Promise<void> => {
+    await fabric.run([process.execPath, '--eval', CALL, String(thriftPort), method, ...args.flat().map(String)]);
+  };
+  const begin = async (): Promise<void> => {
+    await isListening(one.running, socket);
+    await until('the Thrift server', () => call('set_all_egress_queue_depths', [DEEP_PACKETS, I32]).then(() => true));
+  };
   const one: Bmv2Switch = {
     name,
     address: `unix:${socket}`,
     running: launch(),
-    setRate: async (interfaceId, rate) => {
-      await fabric.run([process.execPath, '--eval', SET_RATE, String(thriftPort), String(interfaceId), String(rate)]);
-    },
+    setRate: (interfaceId, rate) => call('set_egress_queue_rate', [interfaceId, I32], [rate, I64]),
+    setDepth: (interfaceId, packets) => call('set_egress_queue_depth', [interfaceId, I32], [packets, I32]),
     restart: async () => {
       await one.running.stop('SIGKILL');
       rmSync(socket, { force: true });
       one.running = launch();
-      await isListening(one.running, socket);
+      await begin();
     },
     pcap: (interfaceId, direction) => join(pcapFolder, `${name}-${interfaceId}_${direction}.pcap`),
   };
-  await isListening(one.running, socket);
+  await begin();
   return one;
 }
 
@@ -294,18 +302,29 @@ function writeFile(path: string, switches: Record<SwitchName, Bmv2Switch>, more:
   return path;
 }
 
+/** Types of arguments by their number in Thrift. */
+const [I32, I64] = ['8', '10'];
+const DEEP_PACKETS = 10_000;
+
 /** One call of BMv2's Thrift service (targets/simple_switch/thrift/simple_switch.thrift), binary protocol, multiplexed. */
-const SET_RATE = `
-const [port, interfaceId, rate] = process.argv.slice(1).map(Number);
-const name = Buffer.from('simple_switch:set_egress_queue_rate');
-const message = Buffer.alloc(4 + 4 + name.length + 4 + 7 + 11 + 1);
-let o = message.writeUInt32BE(0x80010001, 0);
-o = message.writeUInt32BE(name.length, o);
-o += name.copy(message, o);
-o = message.writeUInt32BE(1, o);
-o = message.writeInt32BE(interfaceId, message.writeInt16BE(1, message.writeUInt8(8, o)));
-message.writeBigInt64BE(BigInt(rate), message.writeInt16BE(2, message.writeUInt8(10, o)));
-const socket = require('node:net').connect(port, '127.0.0.1', () => socket.write(message));
+const CALL = `
+const [port, method, ...args] = process.argv.slice(1);
+const name = Buffer.from('simple_switch:' + method);
+const head = Buffer.alloc(8);
+head.writeUInt32BE(0x80010001, 0);
+head.writeUInt32BE(name.length, 4);
+const fields = [];
+for (let i = 0; i < args.length; i += 2) {
+  const [value, type] = [Number(args[i]), Number(args[i + 1])];
+  const field = Buffer.alloc(type === ${I64} ? 11 : 7);
+  field.writeUInt8(type, 0);
+  field.writeInt16BE(1 + i / 2, 1);
+  if (type === ${I64}) field.writeBigInt64BE(BigInt(value), 3);
+  else field.writeInt32BE(value, 3);
+  fields.push(field);
+}
+const message = Buffer.concat([head, name, Buffer.from([0, 0, 0, 1]), ...fields, Buffer.from([0])]);
+const socket = require('node:net').connect(Number(port), '127.0.0.1', () => socket.write(message));
 socket.once('data', (reply) => {
   // Version and type: 2 is a reply, 3 an exception.
   if (reply.readUInt32BE(0) !== 0x80010002) throw new Error('Thrift: ' + reply.toString('latin1'));
