@@ -63,7 +63,10 @@ export function formOf(issue: z.core.$ZodRawIssue): string | undefined {
     const form = FORM_OF[issue.expected] ?? issue.expected;
     return issue.input === undefined ? `must be given: ${form}` : `must be ${form}`;
   }
-  if (issue.code === 'invalid_key') return 'must have a number as its key, like "1"';
+  if (issue.code === 'invalid_key') {
+    const [inner] = issue.issues;
+    return inner?.code === 'custom' ? inner.message : 'must have a number as its key, like "1"';
+  }
   if (issue.code === 'too_big') return `must be at most ${issue.maximum}${SIZE_OF[issue.origin] ?? ''}`;
   if (issue.code === 'invalid_value') return `must be one of ${issue.values.join(', ')}`;
   if (issue.code !== 'too_small') return undefined;

@@ -150,6 +150,9 @@ const fileForm = z.strictObject({ switches: z.record(z.string().min(1), oneSwitc
         if (!(nexthop in one.nexthops)) problem(['routes', to], `goes via ${nexthop}, which is none of its nexthops`);
       }
     }
+    for (const value of Object.keys(one.queues)) {
+      if (Number(value) > 63) problem(['queues', value], 'must be a DSCP from 0 to 63');
+    }
     one.queueReports.forEach(({ trigger, reset }, i) => {
       if (reset !== undefined && reset > trigger) problem(['queueReports', i, 'reset'], 'must not be more than trigger');
     });

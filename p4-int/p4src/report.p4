@@ -83,7 +83,8 @@ control Report(inout headers_t hdr, inout metadata_t meta, inout standard_metada
         hdr.report_where.setValid();
         hdr.report_where.switch_id = meta.node_id;
         hdr.report_where.ingress_port = meta.ingress_interface;
-        hdr.report_where.egress_port = meta.egress_interface;
+        // As SD-Fabric: of a packet that was dropped before it had a way, 0.
+        hdr.report_where.egress_port = meta.is_dropped == 1 ? 0 : meta.egress_interface;
         hdr.report_where.queue_id = meta.queue_id;
         if (meta.is_dropped == 1) {
             hdr.report_drop.setValid();

@@ -222,11 +222,10 @@ export class SwitchClient {
       this.#take(message);
     });
     stream.on('error', (error: ServiceError) => {
-      if (this.#isClosed) return;
       this.#lastFault = switchErrorOf(this.target.name, this.target.address, error);
-      this.#setStanding('disconnected');
     });
-    stream.on('close', () => {
+    // Comes last, and once, however the stream ends.
+    stream.on('status', () => {
       if (this.#isClosed) return;
       this.#setStanding('disconnected');
       const waitMs = hasAnswered ? FIRST_RETRY_MS : retryMs;

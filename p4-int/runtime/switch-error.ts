@@ -41,10 +41,13 @@ export class WriteError extends SwitchError {
 
 const TLS_FAULT = /certificate|self.signed|SSL|TLS|altname|EPROTO|ERR_TLS|handshake/i;
 
+/** Nobody there, too late, or gone in the middle: we cancel nothing ourselves. */
+const UNANSWERED: ReadonlySet<number> = new Set([status.UNAVAILABLE, status.DEADLINE_EXCEEDED, status.CANCELLED]);
+
 /** A failed call as a sentence. */
 export function switchErrorOf(switchName: string, address: string, error: ServiceError): SwitchError {
   const details = (error.details || error.message).replace(/\s*Resolution note:\s*$/, '');
-  if (error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED) {
+  if (UNANSWERED.has(error.code)) {
     if (TLS_FAULT.test(details)) {
       return new SwitchError('untrusted', switchName, `the connection to ${address} is not trusted: ${details}`);
     }
