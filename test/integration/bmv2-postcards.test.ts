@@ -108,9 +108,11 @@ describe.skipIf(missing !== undefined).each(PROGRAMS)(`%s of BMv2${skipped}`, (p
             const came = fabric.frames(name, hop.ingressInterfaceId, 'in').find((packet) => isSamePacket(packet.bytes, bytes));
             expect(came).toBeDefined();
             const onWireNs = Number(left[i].timeNs - came!.timeNs);
-            expect(hop.hopLatency).toBe(Number(BigInt(hop.egressTimestamp) - BigInt(hop.ingressTimestamp)));
+            const latencyNs = Number(BigInt(hop.egressTimestamp) - BigInt(hop.ingressTimestamp));
+            // Version 0.5 leaves it to the collector.
+            if (dialect === 'report-v2.0') expect(hop.hopLatency).toBe(latencyNs);
             // What the switch calls its latency lies between the two moments that the capture has.
-            expect(hop.hopLatency).toBeLessThanOrEqual(onWireNs + 2e6);
+            expect(latencyNs).toBeLessThanOrEqual(onWireNs + 2e6);
             expect(line.flow.packetLengthBytes).toBe(bytes.length - 14);
             compared++;
             if (line.flow.sourcePort === 6001) {
