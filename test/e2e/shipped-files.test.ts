@@ -13,6 +13,9 @@ import { loadConfig, parseConfig } from '../../collector/config.ts';
 import { dashboardJson } from '../../dashboards/grafana/generate.ts';
 import { performancePage } from '../bench/page.ts';
 import { codesPage, metricsPage } from '../../docs/generate.ts';
+import { readSwitchFile } from '../../collector/switch-file.ts';
+import { shippedProgram } from '../../p4-int/runtime/shipped-program.ts';
+import { wantedOf } from '../../p4-int/runtime/wanted.ts';
 import { scenarioSettings } from '../../collector/scenario-settings.ts';
 import { scenarioNamed } from '../../p4-int/fabric/scenario-file.ts';
 
@@ -65,10 +68,10 @@ it.skipIf(amtool === undefined)('amtool accepts the Alertmanager configuration',
 describe('docker-compose.yml', () => {
   const file = parse(text('docker-compose.yml'));
 
-  it.skipIf(compose === undefined)('is accepted by docker-compose config, with the demo profile too', () => {
+  it.skipIf(compose === undefined)('is accepted by docker-compose config, with all profiles', () => {
     const env = { PYTHONPATH: join(compose!, 'usr/lib/python3/dist-packages') };
     const script = join(compose!, 'usr/bin/docker-compose');
-    const accepted = parse(run('/usr/bin/python3', [script, '--profile', 'demo', 'config'], env));
+    const accepted = parse(run('/usr/bin/python3', [script, '--profile', 'demo', '--profile', 'bmv2', 'config'], env));
     expect(Object.keys(accepted.services).sort()).toEqual(Object.keys(file.services).sort());
     expect(accepted.services.fabric.profiles).toEqual(['demo']);
   });
@@ -81,7 +84,10 @@ describe('docker-compose.yml', () => {
   });
 
   it('pins every image', () => {
-    for (const service of Object.values<any>(file.services)) expect(service.image).toMatch(/:v?\d+\.\d+\.\d+$/);
+    for (const { image } of Object.values<any>(file.services)) {
+      // The reference switch is published without versions.
+      if (image !== 'p4lang/behavioral-model:stable') expect(image).toMatch(/:v?\d+\.\d+(\.\d+)?$/);
+    }
     for (const line of text('Dockerfile')
       .split('\n')
       .filter((l) => l.startsWith('FROM')))
@@ -93,6 +99,30 @@ describe('docker-compose.yml', () => {
     const known = parseConfig(JSON.stringify(scenarioSettings(scenarioNamed('noisy-backup'))));
     expect(config.nodes).toEqual(known.nodes);
     expect(config.inventory).toEqual(known.inventory);
+  });
+
+  it('brings up the switches of the bmv2 profile, whose nodes its collector knows, on the interfaces that they have', () => {
+    const config = loadConfig(join(root, 'compose/bmv2/hopscope.yaml'));
+    const specs = readSwitchFile(join(root, 'compose/bmv2/switches.yaml'));
+    expect(config.nodes).toMatchObject(specs.map(({ nodeId, target }) => ({ id: nodeId, name: target.name })));
+    for (const spec of specs) {
+      const { program } = shippedProgram(spec.program);
+      for (const entry of wantedOf(spec).entries) expect(() => program.encode(entry)).not.toThrow();
+      const { networks } = file.services[spec.target.name];
+      const addresses = Object.values<any>(networks).flatMap(({ ipv4_address: address }) => address ?? []);
+      const ports = addresses.map((address: string) => Number(address.split('.')[3]) - 200);
+      const used = [...spec.nexthops.map((nexthop) => nexthop.interface), spec.report!.interface];
+      expect(ports.sort()).toEqual(used.sort());
+      expect(spec.target.address).toBe(`${spec.target.name}:9559`);
+    }
+    for (const [name, { address, mac }] of Object.entries({
+      app: { address: '10.0.1.10', mac: '02:00:00:00:00:01' },
+      backup: { address: '10.0.2.10', mac: '02:00:00:00:00:02' },
+      storage: { address: '10.0.3.10', mac: '02:00:00:00:00:03' },
+    })) {
+      expect(file.services[name]).toMatchObject({ mac_address: mac, networks: { [name]: { ipv4_address: address } } });
+      expect(text('compose/bmv2/switches.yaml')).toContain(`${name}: { interface:`);
+    }
   });
 
   it('gives Grafana data sources and a folder that are mounted', () => {
