@@ -36,7 +36,7 @@ describe.skipIf(missing !== undefined).each(PROGRAMS)(`%s of BMv2${skipped}`, (p
       const receiver = fabric.hosts[host].start(receiverCommand(TCP_PORT, UDP_PORT));
       await ready(receiver, () => receiver.output().includes('listening'));
     }
-  }, 60_000);
+  }, 180_000);
   afterAll(() => fabric.stop());
   beforeEach(() => fabric.mark());
 

@@ -9,7 +9,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runSwitchCommand } from '../../collector/switch-command.ts';
@@ -111,12 +111,14 @@ export async function startBmv2Fabric(switchOptions: readonly string[] = []): Pr
   if (root === undefined) throw new Error("BMv2: ethtool cannot be unpacked from Debian's packages");
   const ethtool = join(root, 'sbin/ethtool');
   const env = { ...environmentOf(root), PATH: process.env.PATH };
+  const unlock = await lockMachine();
   const folder = mkdtempSync(join(tmpdir(), 'bmv2-'));
   const started: Apart[] = [];
   const switches = {} as Record<SwitchName, Bmv2Switch>;
   const stop = async (): Promise<void> => {
     const all = [...Object.values(switches), ...started].map(({ running }) => running);
     await Promise.all(all.map((running) => running.stop('SIGKILL')));
+    unlock();
     rmSync(folder, { recursive: true, force: true });
   };
   const apart = async (): Promise<Apart> => {
@@ -175,6 +177,18 @@ export async function startBmv2Fabric(switchOptions: readonly string[] = []): Pr
     await stop();
     throw error;
   }
+}
+
+/** Four switches are enough for two cores: whoever comes second waits. The name is the kernel's, and goes with the process. */
+async function lockMachine(): Promise<() => void> {
+  const attempt = () =>
+    new Promise<Server | undefined>((resolve) => {
+      const server = createServer();
+      server.once('error', () => resolve(undefined));
+      server.listen('\0hopscope-bmv2', () => resolve(server));
+    });
+  const server = await until('the other switches', attempt, 150_000);
+  return () => server.close();
 }
 
 function handlesOf(switches: Record<SwitchName, Bmv2Switch>, hosts: Record<HostName, Apart>, folder: string) {
