@@ -73,7 +73,7 @@ export interface Sending {
   destination: string;
   destinationPort: number;
   sourcePort?: number;
-  /** Datagrams, or writes into the one connection. */
+  /** Datagrams, or writes into the one connection; each begins with its number, in four octets. */
   count: number;
   payloadBytes: number;
   /** Between two of them; 2 where none is given. */
@@ -105,6 +105,7 @@ const payload = Buffer.alloc(payloadBytes, 'hopscope ');
 async function send(write) {
   const begin = performance.now();
   for (let n = 0; n < count; n++) {
+    if (payloadBytes >= 4) payload.writeUInt32BE(n);
     await new Promise((resolve, reject) => write(payload, (error) => (error ? reject(error) : resolve())));
     const waitMs = begin + (n + 1) * intervalMs - performance.now();
     if (waitMs >= 1) await new Promise((resolve) => setTimeout(resolve, waitMs));
