@@ -49,7 +49,7 @@ export default {
     layer(
       'actions',
       '^alerts/remediation/actions/',
-      [VOCABULARY, '^p4-int/runtime/'],
+      [VOCABULARY, '^p4-int/runtime/', '^alerts/remediation/change\\.ts$'],
       'actions see the vocabulary and their library',
     ),
     layer(

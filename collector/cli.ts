@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// The command line: start, demo, fabric, scenarios, score, decode, profiles, replay, switch, why. Faults of the user get one plain sentence and exit code 1, never a stack.
+// The command line: start, demo, fabric, scenarios, score, decode, profiles, replay, switch, remediation, audit, reaper, why.
+// Faults of the user get one plain sentence and exit code 1, never a stack.
 
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -15,6 +16,7 @@ import { decodeCapture, decodeHex, decodeLive, type DecodeOptions } from './deco
 import { runDemo } from './demo.ts';
 import { startCollector, type Log } from './main.ts';
 import { ProfileBook } from './profile-file.ts';
+import { approve, resume, revert, runReaper, showHistory, showStatus, stop, verifyAudit } from './remediation-command.ts';
 import { replayCapture } from './replay.ts';
 import { runScore, type ScoreOptions } from './score-command.ts';
 import { runSwitchCommand, type SwitchOptions, type SwitchVerb } from './switch-command.ts';
@@ -189,6 +191,49 @@ for (const verb of Object.keys(SWITCH_VERBS) as SwitchVerb[]) {
     process.exitCode = isWell ? 0 : 1;
   });
 }
+
+const remediationCommands = program
+  .command('remediation')
+  .description('what Hopscope may change by itself, and what it has changed');
+const withConfig = (command: Command): Command => command.option('--config <file>', "the collector's configuration");
+interface OperatorOptions {
+  config?: string;
+  as: string;
+  count: number;
+}
+withConfig(remediationCommands.command('status'))
+  .description('rules with their charters, leases in force, changes that wait for an approval')
+  .action((options: OperatorOptions) => showStatus(configOf(options.config), (text) => writeLine(1, text)));
+withConfig(remediationCommands.command('approve <hash>'))
+  .description('approve the change with this hash')
+  .requiredOption('--as <name>', 'who you are')
+  .action((hash: string, options: OperatorOptions) => approve(configOf(options.config), hash, options.as));
+withConfig(remediationCommands.command('revert'))
+  .description('undo everything that is in force')
+  .requiredOption('--as <name>', 'who you are')
+  .action((options: OperatorOptions) => revert(configOf(options.config), options.as));
+withConfig(remediationCommands.command('stop'))
+  .description('undo everything and do nothing from now on; needs no running collector')
+  .option('--as <name>', 'who you are', 'somebody')
+  .action((options: OperatorOptions) => stop(configOf(options.config), options.as));
+withConfig(remediationCommands.command('resume'))
+  .description('go on after a stop')
+  .action((options: OperatorOptions) => resume(configOf(options.config)));
+withConfig(remediationCommands.command('history'))
+  .description('the last decisions, also those to do nothing')
+  .option('--count <number>', 'how many', wholeNumber, 50)
+  .action((options: OperatorOptions) => showHistory(configOf(options.config), options.count, (text) => writeLine(1, text)));
+withConfig(program.command('audit').command('verify'))
+  .description('whether the audit file is as it was written')
+  .action((options: OperatorOptions) => {
+    process.exitCode = verifyAudit(configOf(options.config), (text) => writeLine(1, text)) ? 0 : 1;
+  });
+withConfig(program.command('reaper'))
+  .description('end changes whose time is over when the collector does not; run it beside the collector')
+  .action(async (options: OperatorOptions) => {
+    await runReaper(configOf(options.config), (text) => writeLine(1, text), interrupted());
+    end();
+  });
 
 program
   .command('why <namespace/name>')

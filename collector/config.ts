@@ -4,6 +4,9 @@
 import { readFileSync } from 'node:fs';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
+import { ACTIONS } from '../alerts/remediation/change.ts';
+import { PROTECTED_NAMESPACES } from '../alerts/remediation/guard.ts';
+import { MODES } from '../alerts/remediation/rule.ts';
 import {
   address,
   bitRate,
@@ -179,6 +182,39 @@ const schema = z.strictObject({
       minSeverity: z.number().int().min(1).max(5).default(3),
       expiry: duration.default(60e9),
       settle: duration.default(5e9),
+      /** Files of the safe loop: what it may write to, what it must not lose, what it has decided, and the file whose presence stops it. */
+      switches: z.string().min(1).optional(),
+      safety: z.string().min(1).default('hopscope-data/safety.db'),
+      audit: z.string().min(1).default('hopscope-data/audit.jsonl'),
+      killSwitch: z.string().min(1).default('hopscope-data/remediation-stopped'),
+      /** Addresses whose flows are never touched, beside the collector's own. */
+      protect: z.array(address).default([]),
+      rules: z
+        .array(
+          z.strictObject({
+            name: z.string().regex(/^[a-z0-9-]+$/, 'must be of small letters, digits and hyphens'),
+            mode: z.enum(MODES).default('observe'),
+            action: z.enum(ACTIONS),
+            value: z.union([z.number().int().min(0), bitRate.transform((bytesPerNs) => Math.round(bytesPerNs * 1e9))]),
+            switches: z.array(z.string().min(1)).min(1),
+            namespaces: z.array(z.string().regex(/^[a-z0-9-]+$/, 'must be the name of one namespace')).min(1),
+            minSeverity: z.number().int().min(1).max(5).default(3),
+            minConfidence: z.number().min(0.8).max(1).default(0.8),
+            minPredictedEffect: z.number().min(0).max(1).default(0.2),
+            lease: duration.refine((ns) => ns >= 10e9 && ns <= 3600e9, 'must be from 10s to 1h').default(120e9),
+          }),
+        )
+        .refine((rules) => areDistinct(rules.map(({ name }) => name)), 'must not use one name twice')
+        .refine(
+          (rules) =>
+            !rules.some(({ namespaces }) => namespaces.some((one) => (PROTECTED_NAMESPACES as readonly string[]).includes(one))),
+          `must not name ${PROTECTED_NAMESPACES.join(', ')}`,
+        )
+        .default([]),
+    })
+    .refine((r) => r.rules.length === 0 || r.switches !== undefined, {
+      path: ['switches'],
+      message: 'must name the file of the switches that rules write to',
     })
     .refine((r) => !(r.expiry < 2 * r.settle), { path: ['expiry'], message: 'must be at least twice settle' })
     .prefault({}),

@@ -22,6 +22,7 @@ import { IngestSupervisor } from './ingest-supervisor.ts';
 import { incidentPoints, queuePoints } from './influx-points.ts';
 import { measure } from './measurements.ts';
 import { PeakWaits } from './peak-waits.ts';
+import { startSafeRemediation } from './safe-remediation.ts';
 import { SeriesText } from './series-text.ts';
 import { wideSeries, type Lane } from './series.ts';
 import { capacityOf, HashSecret, SharedState, observeSettingsOf } from './shared-state.ts';
@@ -194,6 +195,11 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
       }),
       () => series.render(),
     );
+    const safe =
+      config.remediation.rules.length === 0
+        ? undefined
+        : startSafeRemediation(config, diagnoses, () => incidents.list(), nowNs, log.notice);
+    if (safe !== undefined) stops.push(() => safe.stop());
     const notReady = (): string[] => (ingest.isUp ? [] : ['an ingest thread does not listen']);
     const http = await HttpServer.open({
       ...config.http,
@@ -206,6 +212,7 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
       why: (subject, at) => whyOf(subject, at, Date.now(), incidents.list(), pageStatus(diagnoses, [])),
       page: () => renderPage(incidents.list(), pageStatus(diagnoses, notReady())),
       notReady,
+      remediation: safe,
       alertmanager: (body) => linkAlerts(body, incidents.list(), (id, alert) => incidents.link(id, alert)),
     });
     stops.push(() => http.close());
@@ -222,6 +229,7 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
     const slow = setInterval(() => {
       for (const { peaks } of lanes) peaks.advance(Date.now());
       remediation.advance(nowNs(), incidents.list());
+      safe?.turn(incidents.list());
     }, SLOW_MS);
     let isStopped = false;
     for (const diagnosis of diagnoses) void followEdges(diagnosis, nowNs, () => isStopped);

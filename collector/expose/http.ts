@@ -24,6 +24,8 @@ export interface HttpParts {
   page(): string;
   /** Empty when ready, else the reasons why not. */
   notReady(): string[];
+  /** The safe loop, where rules of it are configured; its verbs throw an Error with a plain sentence when asked badly. */
+  remediation?: { status(): object; approve(hash: string, who: string): void; revertAll(who: string): void };
   /** Takes an Alertmanager payload; throws an Error with a plain sentence on a bad one. */
   alertmanager(body: unknown): unknown;
 }
@@ -101,6 +103,24 @@ function buildApp(parts: HttpParts): express.Express {
     const incident = parts.incident(request.params.id);
     if (incident === undefined) response.status(404).json({ error: `no incident has the id ${request.params.id}` });
     else response.json(incident);
+  });
+  app.get('/api/v1/remediation', (_request, response) => {
+    if (parts.remediation === undefined) response.status(404).json({ error: 'no rules of remediation are configured' });
+    else response.json(parts.remediation.status());
+  });
+  app.post('/api/v1/remediation/:verb', express.json({ limit: '10kb' }), (request, response) => {
+    const { remediation } = parts;
+    const { who, hash } = (request.body ?? {}) as { who?: unknown; hash?: unknown };
+    try {
+      if (remediation === undefined) throw new Error('no rules of remediation are configured');
+      if (typeof who !== 'string' || who.trim() === '') throw new Error('who must say who asks for it');
+      if (request.params.verb === 'revert') remediation.revertAll(who);
+      else if (request.params.verb === 'approve') remediation.approve(String(hash), who);
+      else throw new Error('must be approve or revert');
+      response.json({ accepted: true });
+    } catch (error) {
+      response.status(400).json({ error: (error as Error).message });
+    }
   });
   app.post('/api/v1/alertmanager', express.json({ limit: '1mb' }), (request, response) => {
     try {

@@ -1,0 +1,121 @@
+// Leases on a P4 switch: entries in the tables that p4-int's programs have for it, with a cookie of the lease and an expiry on the switch's
+// own clock, so that they end with everybody dead. Rule: nothing without our cookie is touched, and what is written is read back.
+
+import ipaddr from 'ipaddr.js';
+import type { SwitchClient } from '../../../p4-int/runtime/client.ts';
+import type { Entry } from '../../../p4-int/runtime/entry.ts';
+import { Update_Type, type Update } from '../../../p4-int/runtime/generated/p4runtime.ts';
+import { entityOf, readEntries } from '../../../p4-int/runtime/plan.ts';
+import type { ShippedProgram } from '../../../p4-int/runtime/shipped-program.ts';
+import { askTime } from '../../../p4-int/runtime/switch-clock.ts';
+import { flowMatch } from '../../../p4-int/runtime/wanted.ts';
+import type { ActionKind, FlowTarget, Lease } from '../change.ts';
+
+const COOKIE = 'hopscope:lease:';
+/** Above what else a table may hold: these tables hold nothing else of ours. */
+const PRIORITY = 1000;
+/** A meter's bucket: a fifth of a second, and three full packets at least. */
+const MIN_BURST_BYTES = 4500;
+
+const TABLE: Record<ActionKind, { table: string; action: string; param?: string }> = {
+  'remark-dscp': { table: 'dscp_remark', action: 'remark_dscp', param: 'dscp' },
+  'override-queue': { table: 'queue_override', action: 'override_queue', param: 'queue_id' },
+  'limit-rate': { table: 'rate_limit', action: 'limit_rate' },
+};
+
+export class P4RuntimeDevice {
+  readonly #client: SwitchClient;
+  readonly #shipped: ShippedProgram;
+
+  constructor(client: SwitchClient, shipped: ShippedProgram) {
+    this.#client = client;
+    this.#shipped = shipped;
+  }
+
+  async apply(lease: Lease, remainingMs: number): Promise<void> {
+    const { program } = this.#shipped;
+    await this.#client.lead();
+    await this.#requireOurProgram();
+    const { switchTimeUs } = await askTime(this.#client, program.info);
+    // Its clock went on since it answered: the entry ends a little earlier than the lease, never later.
+    const expiresUs = switchTimeUs + BigInt(Math.floor(remainingMs)) * 1000n;
+    const before = await this.#entriesOf(lease.id);
+    const entries = lease.change.targets.map((target) => entryOf(lease, target, expiresUs));
+    await this.#client.write([
+      ...before.map((entry) => this.#update(Update_Type.DELETE, entry)),
+      ...entries.map((entry) => this.#update(Update_Type.INSERT, entry)),
+    ]);
+    const held = await this.#entriesOf(lease.id);
+    if (held.length !== entries.length)
+      throw new Error(`${this.#client.target.name} holds ${held.length} of ${entries.length} entries`);
+  }
+
+  async remove(leaseId: string): Promise<void> {
+    await this.#client.lead();
+    const entries = await this.#entriesOf(leaseId);
+    if (entries.length === 0) return;
+    await this.#client.write(entries.map((entry) => this.#update(Update_Type.DELETE, entry)));
+    const left = await this.#entriesOf(leaseId);
+    if (left.length > 0) throw new Error(`${this.#client.target.name} still holds ${left.length} entries`);
+  }
+
+  async held(): Promise<ReadonlyMap<string, number>> {
+    const held = new Map<string, number>();
+    for (const { cookie } of await this.#entries()) {
+      const id = cookie.slice(COOKIE.length);
+      held.set(id, (held.get(id) ?? 0) + 1);
+    }
+    return held;
+  }
+
+  async #requireOurProgram(): Promise<void> {
+    const pipeline = await this.#client.pipeline('cookie');
+    if (pipeline?.cookie === this.#shipped.cookie) return;
+    throw new Error(`${this.#client.target.name} does not run the program ${this.#shipped.name}: nothing was written`);
+  }
+
+  /** Everything with a cookie of a lease; nothing where no program of ours runs. */
+  async #entries(): Promise<Entry[]> {
+    const pipeline = await this.#client.pipeline('cookie');
+    if (pipeline?.cookie !== this.#shipped.cookie) return [];
+    const entries = await readEntries(this.#client, this.#shipped.program);
+    return entries.filter(({ cookie }) => cookie.startsWith(COOKIE));
+  }
+
+  async #entriesOf(leaseId: string): Promise<Entry[]> {
+    return (await this.#entries()).filter(({ cookie }) => cookie === COOKIE + leaseId);
+  }
+
+  #update(type: Update_Type, entry: Entry): Update {
+    return { type, entity: entityOf(this.#shipped.program.encode(entry)) };
+  }
+}
+
+function entryOf({ id, change }: Lease, target: FlowTarget, expiresUs: bigint): Entry {
+  const { table, action, param } = TABLE[change.action];
+  const rate = BigInt(change.value);
+  const burst = rate / 5n > BigInt(MIN_BURST_BYTES) ? rate / 5n : BigInt(MIN_BURST_BYTES);
+  return {
+    table,
+    match: flowMatch({
+      source: { value: wordOf(target.source), length: 128 },
+      destination: { value: wordOf(target.destination), length: 128 },
+      protocol: target.protocol,
+      ...(target.destinationPort !== undefined && { destinationPort: target.destinationPort }),
+    }),
+    priority: PRIORITY,
+    action,
+    params: { ...(param !== undefined && { [param]: BigInt(change.value) }), expires_us: expiresUs },
+    ...(change.action === 'limit-rate' && {
+      meter: { committedRate: rate, committedBurst: burst, peakRate: rate, peakBurst: burst },
+    }),
+    cookie: COOKIE + id,
+  };
+}
+
+/** An address in 128 bits; IPv4 in IPv6's mapped form. */
+function wordOf(address: string): bigint {
+  const parsed = ipaddr.parse(address);
+  const { parts } = parsed.kind() === 'ipv4' ? (parsed as ipaddr.IPv4).toIPv4MappedAddress() : (parsed as ipaddr.IPv6);
+  return parts.reduce((value, part) => (value << 16n) | BigInt(part), 0n);
+}

@@ -1,0 +1,148 @@
+// `hopscope remediation status|approve|revert|stop|resume|history`, `hopscope audit verify` and `hopscope reaper`: what an operator does.
+// Rule: to stop needs nothing but the file system: no collector, no store, no network.
+
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Lease } from '../alerts/remediation/change.ts';
+import { isOverdue, reap } from '../alerts/remediation/reaper.ts';
+import { CorruptStore, SafetyStore } from './store/safety.ts';
+import { auditFault, type AuditHead } from './store/audit.ts';
+import { changeLines } from '../alerts/remediation/change.ts';
+import { readSecrets, type Config } from './config.ts';
+import { devicesOf, electionIdOf, machineClock, type RemediationStatus } from './safe-remediation.ts';
+
+const PATIENCE_MS = 10_000;
+const REAP_MS = 5000;
+
+type Write = (text: string) => void;
+
+/** Asks the running collector. Throws a plain sentence where none answers, or it refuses. */
+async function ask(config: Config, method: 'GET' | 'POST', path: string, body?: object): Promise<unknown> {
+  const { address, port } = config.http;
+  const host = address === '0.0.0.0' || address === '::' ? '127.0.0.1' : address;
+  const base = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const { httpToken } = readSecrets(config);
+  let response: Response;
+  try {
+    response = await fetch(`${base}/api/v1/remediation${path}`, {
+      method,
+      headers: { 'content-type': 'application/json', ...(httpToken !== undefined && { authorization: `Bearer ${httpToken}` }) },
+      body: body && JSON.stringify(body),
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
+  } catch {
+    throw new Error(`no collector answers at ${base}; "hopscope remediation stop" works without one`);
+  }
+  const answer = (await response.json()) as { error?: string };
+  if (!response.ok) throw new Error(answer.error ?? `the collector at ${base} answers with status ${response.status}`);
+  return answer;
+}
+
+export async function showStatus(config: Config, write: Write): Promise<void> {
+  const status = (await ask(config, 'GET', '')) as RemediationStatus & {
+    leases: Lease[];
+    approvals: { hash: string; lines: string[] }[];
+  };
+  write(status.stopped ? 'stopped: nothing is done, everything is undone' : 'running');
+  for (const { name, mode, effectiveMode, record, charter } of status.rules) {
+    write(`rule ${name}: ${mode}${effectiveMode === mode ? '' : `, now ${effectiveMode}`} ${JSON.stringify(record)}`);
+    for (const line of charter) write(`  ${line}`);
+  }
+  for (const { id, state, change, expiresUnixMs } of status.leases) {
+    write(`lease ${id}: ${state}, until ${new Date(expiresUnixMs).toISOString()}`);
+    for (const line of changeLines(change)) write(`  ${line}`);
+  }
+  for (const { hash, lines } of status.approvals) {
+    write(`waits for an approval: hopscope remediation approve ${hash} --as YOUR-NAME`);
+    for (const line of lines) write(`  ${line}`);
+  }
+}
+
+export async function approve(config: Config, hash: string, who: string): Promise<void> {
+  await ask(config, 'POST', '/approve', { hash, who });
+}
+
+export async function revert(config: Config, who: string): Promise<void> {
+  await ask(config, 'POST', '/revert', { who });
+}
+
+/** From now on nothing is done and everything is undone, over restarts, until it is resumed. */
+export function stop({ remediation }: Config, who: string): void {
+  mkdirSync(dirname(remediation.killSwitch), { recursive: true });
+  writeFileSync(remediation.killSwitch, `${new Date().toISOString()} ${who}\n`);
+}
+
+export function resume({ remediation }: Config): void {
+  rmSync(remediation.killSwitch, { force: true });
+}
+
+/** The last decisions, the oldest of them first. */
+export function showHistory({ remediation }: Config, count: number, write: Write): void {
+  const lines = existsSync(remediation.audit) ? readFileSync(remediation.audit, 'utf8').trimEnd().split('\n') : [];
+  for (const line of lines.slice(-count)) {
+    const { at, record } = JSON.parse(line) as { at: string; record: Record<string, unknown> };
+    const { kind, ...rest } = record;
+    write(`${at} ${String(kind)} ${JSON.stringify(rest)}`);
+  }
+}
+
+/** False where the audit file is not what was written; says what was found. */
+export function verifyAudit({ remediation }: Config, write: Write): boolean {
+  const { audit, safety } = remediation;
+  if (!existsSync(audit)) throw new Error(`there is no audit file ${audit}`);
+  let head: AuditHead | undefined;
+  let doubt = '';
+  try {
+    const store = new SafetyStore(safety, true);
+    head = store.all('audit-head')[0]?.body as AuditHead | undefined;
+    store.close();
+  } catch (error) {
+    doubt = ` (${(error as Error).message}: whether lines are missing at its end is not known)`;
+  }
+  const text = readFileSync(audit, 'utf8');
+  const fault = auditFault(text, head);
+  write(
+    fault === undefined
+      ? `${audit}: ${text.split('\n').length - 1} lines, all as they were written${doubt}`
+      : `${audit}: ${fault}${doubt}`,
+  );
+  return fault === undefined;
+}
+
+/** Runs until `stopped`: ends what is overdue, whatever has become of the main process. */
+export async function runReaper(config: Config, write: Write, stopped: Promise<unknown>): Promise<void> {
+  const { safety, switches } = config.remediation;
+  if (switches === undefined) throw new Error('remediation.switches: must name the file of the switches');
+  let isStopped = false;
+  void stopped.then(() => (isStopped = true));
+  write(`hopscope reaper: watches ${safety}`);
+  while (!isStopped) {
+    if (existsSync(safety)) await reapOnce(safety, switches, write);
+    await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, REAP_MS))]);
+  }
+}
+
+async function reapOnce(safety: string, switches: string, write: Write): Promise<void> {
+  const clock = machineClock();
+  let store: SafetyStore | undefined;
+  try {
+    store = new SafetyStore(safety, true);
+    const leases = store.all('lease').map(({ body }) => body as Lease);
+    if (!leases.some((lease) => isOverdue(lease, clock))) return;
+    const start = store.all('counter').find(({ key }) => key === 'start')?.body;
+    // Above the main process, below the next one.
+    const { devices, close } = devicesOf(switches, electionIdOf(typeof start === 'number' ? start : 0) + 1n);
+    const { undone, faults } = await reap(store, devices, clock);
+    close();
+    for (const id of undone) write(`hopscope reaper: ended lease ${id}, which was overdue`);
+    for (const fault of faults) write(`hopscope reaper: ${fault}`);
+  } catch (error) {
+    const what =
+      error instanceof CorruptStore
+        ? 'is damaged: the entries end by themselves, and the next start takes them off'
+        : 'cannot be read';
+    write(`hopscope reaper: ${safety} ${what} (${(error as Error).message})`);
+  } finally {
+    store?.close();
+  }
+}

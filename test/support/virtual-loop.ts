@@ -1,0 +1,235 @@
+// A fabric in virtual time for the safe loop: one queue of leaf-2 that the flows of analytics/backup fill, a switch that keeps entries until
+// its own clock says that they are over, and everything that can go wrong between them.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Clock, Lease } from '../../alerts/remediation/change.ts';
+import type { FabricHealth } from '../../alerts/remediation/guard.ts';
+import type { Rule } from '../../alerts/remediation/rule.ts';
+import { SafeLoop, type Device } from '../../alerts/remediation/safe-loop.ts';
+import { AuditLog } from '../../collector/store/audit.ts';
+import { openSafetyStore, type SafetyStore } from '../../collector/store/safety.ts';
+import { incidentOf } from './incidents.ts';
+
+export const RULE: Rule = {
+  name: 'backup-yields',
+  mode: 'auto',
+  action: 'remark-dscp',
+  value: 8,
+  switches: ['leaf-1'],
+  namespaces: ['analytics'],
+  minSeverity: 3,
+  minConfidence: 0.8,
+  minPredictedEffect: 0.2,
+  leaseMs: 120_000,
+};
+
+const HEALTHY: FabricHealth = {
+  switches: 10,
+  congestedSwitches: 1,
+  reportLossRatio: 0,
+  silentSwitches: 0,
+  lagMs: 10,
+  clocksKnown: true,
+};
+
+const BEGIN_UNIX_MS = Date.parse('2026-11-27T00:00:00Z');
+
+/** A switch that keeps what is written until its own clock has passed its expiry, or somebody takes it off. */
+export class VirtualSwitch implements Device {
+  readonly entries = new Map<string, { count: number; expiresMs: number }>();
+  applied = 0;
+  /** Throws this at every call. */
+  fault: string | undefined;
+  /** Takes so many of the entries of a change, and refuses the others. */
+  takes = Infinity;
+  /** How long an entry stood beyond its expiry, at most: it cannot. */
+  readonly #clock: Clock;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  apply(lease: Lease, remainingMs: number): Promise<void> {
+    if (this.fault !== undefined) return Promise.reject(new Error(this.fault));
+    const wanted = lease.change.targets.length;
+    this.applied++;
+    this.entries.set(lease.id, { count: Math.min(wanted, this.takes), expiresMs: this.#clock.bootMs() + remainingMs });
+    return wanted > this.takes
+      ? Promise.reject(new Error(`the switch took ${this.takes} of ${wanted} updates`))
+      : Promise.resolve();
+  }
+
+  remove(leaseId: string): Promise<void> {
+    if (this.fault !== undefined) return Promise.reject(new Error(this.fault));
+    this.entries.delete(leaseId);
+    return Promise.resolve();
+  }
+
+  held(): Promise<ReadonlyMap<string, number>> {
+    if (this.fault !== undefined) return Promise.reject(new Error(this.fault));
+    return Promise.resolve(new Map([...this.entries].map(([id, { count }]) => [id, count])));
+  }
+
+  /** Entries that do something now. */
+  get inForce(): number {
+    return [...this.entries.values()].filter(({ expiresMs }) => this.#clock.bootMs() < expiresMs).length;
+  }
+}
+
+export interface World {
+  /** Load of the culprit above what the port takes, as a share of time congested; by time. */
+  congestedShare(nowMs: number): number;
+  /** What is left of it while a change is in force. */
+  remedied(share: number): number;
+  /** Share that other queues are congested; more while a change is in force, where it harms. */
+  othersShare(nowMs: number, inForce: boolean): number;
+  /** No reports come. */
+  isBlind(nowMs: number): boolean;
+}
+
+export const FIXABLE: World = {
+  congestedShare: () => 0.6,
+  remedied: () => 0.02,
+  othersShare: () => 0.05,
+  isBlind: () => false,
+};
+
+export class VirtualLoop {
+  readonly folder = mkdtempSync(join(tmpdir(), 'loop-'));
+  readonly clock: Clock & { wallOffsetMs: number; nowMs: number };
+  readonly device: VirtualSwitch;
+  readonly rules: Rule[];
+  world: World;
+  health: FabricHealth = HEALTHY;
+  isStopped = false;
+  readonly notices: string[] = [];
+  loop: SafeLoop;
+  #store: SafetyStore;
+  #audit: AuditLog;
+  #congestedNs = 0;
+  #othersNs = 0;
+  #reports = 0;
+  #openedMs: number | undefined;
+  #quietMs = 0;
+  #incidents = 0;
+
+  constructor(world: World = FIXABLE, rules: Rule[] = [RULE]) {
+    this.world = world;
+    this.rules = rules;
+    const clock = {
+      nowMs: 0,
+      wallOffsetMs: 0,
+      bootId: 'boot-1',
+      unixMs: () => BEGIN_UNIX_MS + clock.nowMs + clock.wallOffsetMs,
+      bootMs: () => clock.nowMs,
+    };
+    this.clock = clock;
+    this.device = new VirtualSwitch(clock);
+    ({ store: this.#store, audit: this.#audit, loop: this.loop } = this.#begin());
+  }
+
+  get auditPath(): string {
+    return join(this.folder, 'audit.jsonl');
+  }
+  get storePath(): string {
+    return join(this.folder, 'safety.db');
+  }
+
+  /** The process dies and another begins. */
+  restart(): void {
+    this.#audit.close();
+    this.#store.close();
+    ({ store: this.#store, audit: this.#audit, loop: this.loop } = this.#begin());
+  }
+
+  close(): void {
+    this.#audit.close();
+    this.#store.close();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Virtual seconds, one turn in each. */
+  async run(seconds: number): Promise<void> {
+    for (let i = 0; i < seconds; i++) {
+      this.advance(1000);
+      await this.loop.turn(this.incidents());
+    }
+  }
+
+  advance(ms: number): void {
+    const inForce = this.device.inForce > 0;
+    const share = this.world.congestedShare(this.clock.nowMs);
+    const blind = this.world.isBlind(this.clock.nowMs);
+    const now = inForce ? this.world.remedied(share) : share;
+    this.clock.nowMs += ms;
+    if (!blind) {
+      this.#congestedNs += now * ms * 1e6;
+      this.#othersNs += this.world.othersShare(this.clock.nowMs, inForce) * ms * 1e6;
+      this.#reports += ms;
+    }
+    // An incident opens with congestion and closes after a minute without.
+    if (now > 0.1 && !blind) {
+      this.#quietMs = 0;
+      if (this.#openedMs === undefined) {
+        this.#openedMs = this.clock.nowMs;
+        this.#incidents++;
+      }
+    } else {
+      this.#quietMs += ms;
+      if (this.#quietMs >= 60_000) this.#openedMs = undefined;
+    }
+  }
+
+  incidents() {
+    if (this.#openedMs === undefined) return [];
+    const wall = (ms: number): string => new Date(BEGIN_UNIX_MS + ms + this.clock.wallOffsetMs).toISOString();
+    const base = incidentOf();
+    const [event] = base.events;
+    const flows = [1, 2].map((i) => ({
+      source: `10.244.1.${20 + i}`,
+      destination: '10.244.2.20',
+      sourcePort: 40_000 + i,
+      destinationPort: 9000,
+      protocol: 6,
+      sender: 'analytics/backup',
+      path: ['leaf-1', 'spine-1', 'leaf-2'],
+      buildUpShare: 0.45,
+      buildUpBytes: 1e6,
+    }));
+    const incident = incidentOf({
+      id: `inc_${this.#incidents}`,
+      openedAt: wall(this.#openedMs),
+      updatedAt: wall(this.clock.nowMs - this.#quietMs),
+      events: [{ ...event, flows } as typeof event],
+    });
+    return [incident];
+  }
+
+  #begin() {
+    const { store, damage } = openSafetyStore(this.storePath, this.clock.unixMs());
+    if (damage !== undefined) this.notices.push(damage);
+    const audit = new AuditLog(this.auditPath, (head) => store.put('audit-head', 'head', head));
+    const loop = new SafeLoop({
+      rules: this.rules,
+      devices: new Map([['leaf-1', this.device]]),
+      store,
+      audit,
+      clock: this.clock,
+      protectedAddresses: ['10.99.0.1'],
+      isStopped: () => this.isStopped,
+      health: () => this.health,
+      observe: () => {
+        const atNs = this.clock.nowMs * 1e6;
+        const reports = this.#reports;
+        return {
+          queue: { atNs, congestedNs: this.#congestedNs, reports, queues: 1 },
+          others: { atNs, congestedNs: this.#othersNs, reports, queues: 1 },
+        };
+      },
+      notice: (sentence) => this.notices.push(sentence),
+    });
+    return { store, audit, loop };
+  }
+}

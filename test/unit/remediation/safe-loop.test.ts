@@ -1,0 +1,258 @@
+// The safe loop in virtual time: what it does, that it stops, and that everything ends.
+
+import { readFileSync } from 'node:fs';
+import { afterEach, describe, expect, it } from 'vitest';
+import { changeHash } from '../../../alerts/remediation/change.ts';
+import { modeOf } from '../../../alerts/remediation/rule.ts';
+import { auditFault } from '../../../collector/store/audit.ts';
+import { FIXABLE, RULE, VirtualLoop, type World } from '../../support/virtual-loop.ts';
+
+let fabric: VirtualLoop;
+afterEach(() => fabric.close());
+
+const HOUR = 3600;
+const kinds = (): string[] => records().map(({ kind }) => kind);
+const records = (): any[] =>
+  readFileSync(fabric.auditPath, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line).record);
+
+describe('a congestion that a change ends', () => {
+  it('is told, changed, seen to be better, and left again when the time is over', async () => {
+    fabric = new VirtualLoop();
+    await fabric.run(60);
+    expect(fabric.device.inForce).toBe(1);
+    const [lease] = fabric.loop.leases;
+    expect(lease).toMatchObject({ state: 'active', change: { switchName: 'leaf-1', value: 8, culprit: 'analytics/backup' } });
+    expect(lease.change.targets).toHaveLength(2);
+    expect(records().find(({ kind }) => kind === 'judged')).toMatchObject({ effect: 'effective', predicted: 0.95 });
+    await fabric.run(100);
+    expect(fabric.device.entries.size).toBe(0);
+    expect(kinds()).toEqual(expect.arrayContaining(['making', 'made', 'judged', 'undoing', 'undone']));
+    expect(kinds().indexOf('making')).toBeLessThan(kinds().indexOf('made'));
+    expect(fabric.loop.recordOf(RULE)).toMatchObject({ effective: 1, failed: 0 });
+  });
+
+  it('is written down as it happened, and a changed line is found', async () => {
+    fabric = new VirtualLoop();
+    await fabric.run(200);
+    const text = readFileSync(fabric.auditPath, 'utf8');
+    expect(auditFault(text, undefined)).toBeUndefined();
+    expect(auditFault(text.replace('"value":8', '"value":9'), undefined)).toMatch(/line \d+ is not what was written/);
+  });
+});
+
+describe('a congestion that no change ends', () => {
+  it('is changed six times an hour at most, the rule steps down, and the switch is as it was', async () => {
+    fabric = new VirtualLoop({ ...FIXABLE, remedied: (share) => share });
+    await fabric.run(HOUR);
+    expect(fabric.device.applied).toBeLessThanOrEqual(6);
+    expect(fabric.device.applied).toBeGreaterThan(0);
+    expect(modeOf(RULE, fabric.loop.recordOf(RULE))).not.toBe('auto');
+    await fabric.run(300);
+    expect(fabric.device.entries.size).toBe(0);
+    expect(fabric.notices.join()).toContain('rule backup-yields is down to approve');
+  });
+
+  it('harms others: undone at once when that is seen', async () => {
+    fabric = new VirtualLoop({ ...FIXABLE, othersShare: (_, inForce) => (inForce ? 0.4 : 0.05) });
+    await fabric.run(90);
+    expect(records().find(({ kind }) => kind === 'judged')).toMatchObject({ effect: 'harmful' });
+    expect(fabric.device.entries.size).toBe(0);
+  });
+});
+
+describe('nothing new is done', () => {
+  const never = async (change: (loop: VirtualLoop) => void, because: RegExp): Promise<void> => {
+    fabric = new VirtualLoop();
+    change(fabric);
+    await fabric.run(120);
+    expect(fabric.device.applied).toBe(0);
+    expect(
+      records()
+        .filter(({ kind }) => kind === 'nothing')
+        .map((one) => one.because)
+        .join(),
+    ).toMatch(because);
+  };
+
+  it.each<[string, (loop: VirtualLoop) => void, RegExp]>([
+    [
+      'while a third of the fabric looks congested',
+      (l) => (l.health = { ...l.health, congestedSwitches: 4 }),
+      /4 of 10 switches look congested/,
+    ],
+    ['while reports are lost', (l) => (l.health = { ...l.health, reportLossRatio: 0.2 }), /20 % of all reports are lost/],
+    ['while switches are silent', (l) => (l.health = { ...l.health, silentSwitches: 3 }), /3 of 10 switches are silent/],
+    ['while the collector lags', (l) => (l.health = { ...l.health, lagMs: 3000 }), /3000 ms old/],
+    ['while clocks are not understood', (l) => (l.health = { ...l.health, clocksKnown: false }), /clocks/],
+    [
+      'for a culprit that the rule does not name',
+      (l) => (l.rules[0] = { ...RULE, switches: ['leaf-9'] }),
+      /no flow of analytics\/backup/,
+    ],
+  ])('%s', (_, change, because) => never(change, because));
+
+  it('while the kill switch is on, and what is in force is undone', async () => {
+    fabric = new VirtualLoop();
+    await fabric.run(60);
+    expect(fabric.device.inForce).toBe(1);
+    fabric.isStopped = true;
+    await fabric.run(1);
+    expect(fabric.device.entries.size).toBe(0);
+    await fabric.run(600);
+    expect(fabric.device.applied).toBe(1);
+  });
+
+  it('in mode observe and recommend: it is only written down', async () => {
+    for (const mode of ['observe', 'recommend'] as const) {
+      fabric = new VirtualLoop(FIXABLE, [{ ...RULE, mode }]);
+      await fabric.run(120);
+      expect(fabric.device.applied).toBe(0);
+      expect(kinds()).toContain(mode === 'observe' ? 'would-do' : 'recommended');
+      if (mode === 'observe') fabric.close();
+    }
+  });
+});
+
+describe('an approval', () => {
+  it('is needed, is bound to the very change, and is done once', async () => {
+    fabric = new VirtualLoop(FIXABLE, [{ ...RULE, mode: 'approve' }]);
+    await fabric.run(60);
+    expect(fabric.device.applied).toBe(0);
+    const [waiting] = fabric.loop.approvals;
+    expect(waiting.hash).toBe(changeHash(waiting.change));
+    expect(waiting.lines[0]).toBe('leaf-1: 10.244.1.21 → 10.244.2.20:9000 (TCP): DSCP becomes 8, for 120 s');
+    expect(() => fabric.loop.approve('0'.repeat(64), 'ada')).toThrow('nothing waits for an approval');
+    expect(() => fabric.loop.approve(waiting.hash, ' ')).toThrow('an approval needs a name');
+    fabric.loop.approve(waiting.hash, 'ada');
+    await fabric.run(1);
+    expect(fabric.device.inForce).toBe(1);
+    expect(records().find(({ kind }) => kind === 'making')).toMatchObject({ who: 'ada', mode: 'approve' });
+    await fabric.run(5);
+    expect(fabric.device.applied).toBe(1);
+  });
+
+  it('that comes when the cause is gone finds nothing that waits', async () => {
+    const world: World = { ...FIXABLE, congestedShare: (now) => (now < 60_000 ? 0.6 : 0) };
+    fabric = new VirtualLoop(world, [{ ...RULE, mode: 'approve' }]);
+    await fabric.run(60);
+    const [{ hash }] = fabric.loop.approvals;
+    await fabric.run(70);
+    expect(() => fabric.loop.approve(hash, 'ada')).toThrow('nothing waits for an approval');
+    expect(kinds()).toContain('approval-withdrawn');
+  });
+});
+
+describe('what goes wrong', () => {
+  it('a switch that takes part of a change: what it took is taken off', async () => {
+    fabric = new VirtualLoop();
+    fabric.device.takes = 1;
+    await fabric.run(40);
+    expect(fabric.device.applied).toBeGreaterThan(0);
+    expect(fabric.device.entries.size).toBe(0);
+    expect(kinds()).toEqual(expect.arrayContaining(['failed', 'undone']));
+  });
+
+  it('a controller that takes our entry off: put back once, then left to it', async () => {
+    fabric = new VirtualLoop();
+    await fabric.run(30);
+    fabric.device.entries.clear();
+    await fabric.run(6);
+    expect(fabric.device.applied).toBe(2);
+    fabric.device.entries.clear();
+    await fabric.run(6);
+    expect(fabric.device.applied).toBe(2);
+    expect(fabric.loop.leases).toEqual([]);
+    expect(fabric.notices.join()).toContain('another controller owns leaf-1');
+  });
+
+  it('a switch that cannot be reached: the change ends on the switch by itself, and is taken off when it is back', async () => {
+    fabric = new VirtualLoop();
+    await fabric.run(30);
+    fabric.device.fault = 'nobody answers';
+    await fabric.run(125);
+    expect(fabric.device.inForce).toBe(0);
+    expect(fabric.loop.leases).toHaveLength(1);
+    fabric.device.fault = undefined;
+    await fabric.run(2);
+    expect(fabric.device.entries.size).toBe(0);
+    expect(fabric.loop.leases).toEqual([]);
+  });
+
+  it('a process that dies: its successor knows the lease and ends it in time', async () => {
+    fabric = new VirtualLoop();
+    await fabric.run(30);
+    fabric.restart();
+    expect(fabric.loop.leases).toHaveLength(1);
+    await fabric.run(120);
+    expect(fabric.device.entries.size).toBe(0);
+  });
+
+  it('a store that is damaged: put aside, and what carries our cookie is taken off', async () => {
+    fabric = new VirtualLoop();
+    await fabric.run(30);
+    expect(fabric.device.inForce).toBe(1);
+    const { DatabaseSync } = await import('node:sqlite');
+    const db = new DatabaseSync(fabric.storePath);
+    db.exec("UPDATE safety SET body = replace(body, 'analytics', 'kube-system') WHERE kind = 'lease'");
+    db.close();
+    fabric.restart();
+    expect(fabric.notices.join()).toMatch(/lease \w+ is not what was written/);
+    expect(fabric.loop.leases).toEqual([]);
+    await fabric.run(1);
+    expect(kinds()).toContain('orphan');
+    expect(fabric.device.entries.size).toBe(0);
+  });
+
+  it('a clock that is set back, or forward: the change ends early, never late', async () => {
+    for (const stepMs of [-3600e3, 3600e3]) {
+      fabric = new VirtualLoop();
+      await fabric.run(30);
+      fabric.clock.wallOffsetMs = stepMs;
+      await fabric.run(2);
+      expect(fabric.device.entries.size).toBe(0);
+      if (stepMs < 0) fabric.close();
+    }
+  });
+
+  it('no reports any more: nobody says that it helped, and it ends with its time', async () => {
+    fabric = new VirtualLoop({ ...FIXABLE, isBlind: (now) => now > 30_000 });
+    await fabric.run(100);
+    expect(records().find(({ kind }) => kind === 'judged')).toMatchObject({ effect: 'no-data', achieved: null });
+    await fabric.run(60);
+    expect(fabric.device.entries.size).toBe(0);
+    expect(fabric.loop.recordOf(RULE)).toMatchObject({ effective: 0, failed: 0 });
+  });
+});
+
+describe('a day', () => {
+  it.each<[string, World]>([
+    ['that can be fixed', FIXABLE],
+    ['that cannot be fixed', { ...FIXABLE, remedied: (share) => share }],
+    ['of a square wave as long as a lease', { ...FIXABLE, congestedShare: (now) => (now % 240_000 < 120_000 ? 0.6 : 0) }],
+    [
+      'of an attacker who comes and goes',
+      { ...FIXABLE, congestedShare: (now) => (now % 90_000 < 45_000 ? 0.9 : 0), remedied: (s) => s },
+    ],
+    ['of slow drift', { ...FIXABLE, congestedShare: (now) => Math.min(0.9, now / 86_400_000) }],
+    ['whose telemetry goes dark every ten minutes', { ...FIXABLE, isBlind: (now) => now % 600_000 > 300_000 }],
+  ])('%s: few changes, none past its time, and the end is as the beginning', { timeout: 60_000 }, async (_, world) => {
+    fabric = new VirtualLoop(world);
+    const perHour: number[] = [];
+    for (let hour = 0; hour < 24; hour++) {
+      const before = fabric.device.applied;
+      for (let i = 0; i < HOUR; i++) {
+        await fabric.run(1);
+        for (const { expiresMs } of fabric.device.entries.values()) expect(fabric.clock.nowMs).toBeLessThan(expiresMs + 5000);
+      }
+      perHour.push(fabric.device.applied - before);
+    }
+    expect(Math.max(...perHour)).toBeLessThanOrEqual(6);
+    fabric.isStopped = true;
+    await fabric.run(2);
+    expect(fabric.device.entries.size).toBe(0);
+    expect(auditFault(readFileSync(fabric.auditPath, 'utf8'), undefined)).toBeUndefined();
+  });
+});
