@@ -33,31 +33,27 @@ const MIN_SHARE = 0.001;
 /** Of what was predicted. */
 const EFFECTIVE_PART = 0.5;
 const PARTIAL = 0.2;
-/** Reports of other queues must go on coming at this part of their rate before: where the telemetry fails, congestion only seems to end. */
-const MIN_RATE_PART = 0.5;
+/** Reports must go on coming while a change is watched: where the telemetry fails, congestion only seems to end. */
+const MAX_GAP_MS = 3000;
 /** Others got worse by more than this factor and this share of time. */
 const HARM_FACTOR = 2;
 const HARM_SHARE = 0.05;
 
-export function judgeEffect(before: Window, after: Window, predicted: number): Judged {
+/** `gapMs` is the longest time without a report while it was watched. */
+export function judgeEffect(before: Window, after: Window, predicted: number, gapMs: number): Judged {
   const nothing: Judged = { effect: 'no-data', achieved: null };
+  if (gapMs > MAX_GAP_MS) return nothing;
   const [queueBefore, queueAfter] = [shareOf(before, 'queue'), shareOf(after, 'queue')];
   const [othersBefore, othersAfter] = [shareOf(before, 'others') ?? 0, shareOf(after, 'others') ?? 0];
   if (othersAfter > HARM_FACTOR * othersBefore && othersAfter - othersBefore > HARM_SHARE)
     return { effect: 'harmful', achieved: null };
   if (queueBefore === undefined || queueAfter === undefined) return nothing;
-  if (reportRate(after) < MIN_RATE_PART * reportRate(before)) return nothing;
   // What the queue would have done as the others did.
   const expected = Math.max(0, queueBefore * (othersBefore > MIN_SHARE ? othersAfter / othersBefore : 1));
   if (expected < MIN_SHARE) return nothing;
   const achieved = Math.max(0, 1 - queueAfter / expected);
   if (achieved >= EFFECTIVE_PART * predicted && achieved >= PARTIAL) return { effect: 'effective', achieved };
   return { effect: achieved >= PARTIAL ? 'partial' : 'none', achieved };
-}
-
-/** Reports of other queues per nanosecond. */
-function reportRate([from, to]: Window): number {
-  return (to.others.reports - from.others.reports) / Math.max(1, to.others.atNs - from.others.atNs);
 }
 
 /** Share of the time that a queue was congested; undefined where too little is known. */

@@ -52,6 +52,10 @@ interface Running {
   settled: Observation | undefined;
   judged: Judged | undefined;
   checkedUnixMs: number;
+  /** Reports so far, since when no more came, and the longest such time. */
+  reports: number;
+  heardUnixMs: number;
+  gapMs: number;
 }
 
 const SETTLE_MS = 5000;
@@ -90,6 +94,7 @@ export class SafeLoop {
         settled: undefined,
         judged: undefined,
         checkedUnixMs: 0,
+        ...UNHEARD,
       });
     }
     const budgets = store.all('budget').map(({ key, body }) => ({ key, made: body as Made }));
@@ -204,9 +209,10 @@ export class SafeLoop {
       if (incident === undefined || before === undefined || running.judged !== undefined || age < SETTLE_MS) continue;
       const observation = this.#options.observe(incident);
       if (observation === undefined) continue;
-      running.settled ??= observation;
+      if (running.settled === undefined) [running.settled, running.heardUnixMs] = [observation, now];
+      listen(running, observation, now);
       if (age < SETTLE_MS + WATCH_MS) continue;
-      running.judged = judgeEffect(before, [running.settled, observation], lease.change.predictedEffect);
+      running.judged = judgeEffect(before, [running.settled, observation], lease.change.predictedEffect, running.gapMs);
       await this.#conclude(lease, running.judged);
     }
   }
@@ -397,7 +403,7 @@ export class SafeLoop {
       ...this.#made.filter(({ madeUnixMs }) => madeUnixMs > now - KEPT_MS),
       { culprit: change.culprit, madeUnixMs: now },
     ];
-    const running: Running = { lease, incident, before, settled: undefined, judged: undefined, checkedUnixMs: now };
+    const running: Running = { lease, incident, before, settled: undefined, judged: undefined, checkedUnixMs: now, ...UNHEARD };
     this.#running.set(lease.id, running);
     try {
       await device.apply(lease, this.#remainingMs(lease));
@@ -438,6 +444,17 @@ export class SafeLoop {
       this.#options.notice(`remediation could not ${what}: ${(error as Error).message}`);
     }
   }
+}
+
+const UNHEARD = { reports: -1, heardUnixMs: 0, gapMs: 0 };
+
+/** Takes note of how long no report came. */
+function listen(running: Running, { queue, others }: Observation, now: number): void {
+  running.gapMs = Math.max(running.gapMs, now - running.heardUnixMs);
+  const reports = queue.reports + others.reports;
+  if (reports === running.reports) return;
+  running.reports = reports;
+  running.heardUnixMs = now;
 }
 
 /** What a rule would do about an incident; a sentence where it can do nothing. */
