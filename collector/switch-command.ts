@@ -8,7 +8,6 @@ import type { Entry, MatchValue } from '../p4-int/runtime/entry.ts';
 import { isDone, planFor, type Plan } from '../p4-int/runtime/plan.ts';
 import { EntryError } from '../p4-int/runtime/program.ts';
 import type { SwitchSpec } from '../p4-int/runtime/spec.ts';
-import { askTime } from '../p4-int/runtime/switch-clock.ts';
 import { SwitchError } from '../p4-int/runtime/switch-error.ts';
 import { readSwitchFile } from './switch-file.ts';
 
@@ -43,8 +42,8 @@ interface SwitchResult {
   switch: string;
   fault?: { kind: string; message: string };
   program?: { name: string; state: string };
-  standing?: string;
-  switchTimeUs?: number;
+  /** Election id of who leads it; null where nobody does. */
+  leader?: string | null;
   writes?: number;
   insert?: string[];
   modify?: string[];
@@ -59,21 +58,23 @@ interface SwitchResult {
 async function attempt(verb: SwitchVerb, spec: SwitchSpec, replaceProgram: boolean): Promise<SwitchResult> {
   let client: SwitchClient | undefined;
   try {
-    client = new SwitchClient(spec.target);
+    // Who only looks must not lead: of all election ids, 0 is the one that never does.
+    const target = verb === 'apply' ? spec.target : { ...spec.target, electionId: 0n };
+    client = new SwitchClient(target);
     if (verb === 'apply') {
       const { plan, writes } = await applyTo(spec, client, replaceProgram);
       return { ...resultOf(plan), writes, isDone: true };
     }
-    const standing = verb === 'status' ? await client.open() : undefined;
-    const plan = await planFor(spec, client);
-    const canTell = standing === 'primary' && plan.programState === 'same';
-    const time = canTell ? await askTime(client, plan.program.program.info) : undefined;
-    return { ...resultOf(plan), standing, switchTimeUs: time && Number(time.switchTimeUs) };
+    if (verb === 'plan') return resultOf(await planFor(spec, client));
+    await client.open();
+    const { leader } = client;
+    return { ...resultOf(await planFor(spec, client)), leader: leader === undefined || leader === 0n ? null : String(leader) };
   } catch (error) {
-    if (!(error instanceof SwitchError) && !(error instanceof EntryError)) throw error;
-    const kind = error instanceof SwitchError ? error.kind : 'specification';
-    const message = error instanceof SwitchError ? error.message : `${spec.target.name}: ${error.message}`;
-    return { switch: spec.target.name, fault: { kind, message } };
+    // One switch's fault, whatever it is, is no other's.
+    const { name } = spec.target;
+    if (error instanceof SwitchError) return { switch: name, fault: { kind: error.kind, message: error.message } };
+    const kind = error instanceof EntryError ? 'specification' : 'internal';
+    return { switch: name, fault: { kind, message: `${name}: ${(error as Error).message}` } };
   } finally {
     client?.close();
   }
@@ -117,8 +118,9 @@ function textOf(result: SwitchResult): string {
   ];
   const state = [
     `${PROGRAM_TEXT[program!.state]} ${program!.name}`,
-    ...(result.standing === undefined ? [] : [result.standing === 'primary' ? 'we lead it' : 'another controller leads it']),
-    ...(result.switchTimeUs === undefined ? [] : [`up for ${(result.switchTimeUs / 1e6).toFixed(1)} s`]),
+    ...(result.leader === undefined
+      ? []
+      : [result.leader === null ? 'nobody leads it' : `led with election id ${result.leader}`]),
     `${unchanged} entries as wanted, ${foreign} of others`,
     ...(writes === undefined ? [] : [writes === 0 ? 'nothing to write' : `${writes} updates written and read back`]),
     ...(writes === undefined && lines.length > 0 ? [`${lines.length} to change`] : []),

@@ -20,17 +20,22 @@ const mac = textOf('a MAC address, like 02:00:00:00:01:01', (text) => /^([0-9a-f
   (text) => BigInt(`0x${text.replaceAll(':', '')}`),
 );
 const ipv4 = textOf('an IPv4 address, like 10.0.1.1', (text) => ipaddr.IPv4.isValidFourPartDecimal(text)).transform(prefixOf);
-const prefix = cidr
-  .refine(
-    (text) => !/^(::|0::)\/\d+$/.test(text) || prefixOf(text).length >= 96,
-    'would match IPv4 as well: give 2000::/3 instead',
-  )
-  .transform(prefixOf);
+const COVERS_IPV4 = 'covers all of IPv4 as well: give a longer prefix, like 2000::/3';
+/** IPv4 stands at ::ffff:0:0/96: a prefix of IPv6 that has it in it would match what nobody meant. */
+const coversIpv4 = (text: string): boolean => {
+  if (!text.includes(':')) return false;
+  const { value, length } = prefixOf(text);
+  return length < 96 && value === ((0xffffn << 32n) >> BigInt(128 - length)) << BigInt(128 - length);
+};
+const prefixText = cidr.refine((text) => !coversIpv4(text), COVERS_IPV4);
+const prefix = prefixText.transform(prefixOf);
 const PROTOCOLS: Record<string, number> = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58 };
 const protocol = z.union([byte, z.enum(['icmp', 'tcp', 'udp', 'icmpv6']).transform((name) => PROTOCOLS[name])]);
 const microseconds = duration.transform((ns) => Math.round(ns / 1000));
 /** The switch compares by masks. */
-const quantum = duration.transform((ns) => (ns < 1000 ? 0 : 2 ** Math.floor(Math.log2(ns / 1000))));
+const quantum = duration
+  .refine((ns) => ns === 0 || (ns >= 1000 && ns <= 3600e9), 'must be from 1us to 1h, or 0s for none')
+  .transform((ns) => (ns === 0 ? 0 : 2 ** Math.floor(Math.log2(ns / 1000))));
 const INSTRUCTIONS = {
   'node-id': 0x8000,
   interfaces: 0x4000,
@@ -58,7 +63,10 @@ const via = z.union(
       .array(z.string())
       .min(1)
       .transform((names) => names.map((nexthop) => ({ nexthop, weight: 1 }))),
-    z.record(z.string(), share).transform((weights) => Object.entries(weights).map(([nexthop, weight]) => ({ nexthop, weight }))),
+    z
+      .record(z.string(), share)
+      .refine((weights) => Object.keys(weights).length > 0)
+      .transform((weights) => Object.entries(weights).map(([nexthop, weight]) => ({ nexthop, weight }))),
   ],
   'must be a next hop, a list of them, or next hops with weights, like { spine-1: 3, spine-2: 1 }',
 );
@@ -83,7 +91,7 @@ const oneSwitch = z.strictObject({
   mac,
   nexthops: z.record(z.string(), z.strictObject({ interface: interfaceId, mac })).default({}),
   gateways: z.array(ipv4).default([]),
-  routes: z.record(cidr, via).default({}),
+  routes: z.record(prefixText, via).default({}),
   deny: z.array(flows).default([]),
   queues: z.record(z.string().regex(/^\d+$/, 'must be a DSCP, like "46"'), queue).default({}),
   watch: z
@@ -159,7 +167,7 @@ const fileForm = z.strictObject({ switches: z.record(z.string().min(1), oneSwitc
     if (one.embedded !== undefined && one.program !== 'embedded') {
       problem(['embedded'], `needs the program embedded, not ${one.program}`);
     }
-    if (one.report === undefined && one.watch.length + one.queueReports.length > 0) {
+    if (one.report === undefined && one.watch.length + one.queueReports.length + (one.embedded?.sinks.length ?? 0) > 0) {
       problem(['report'], 'must be given: something is watched, and nobody would be told');
     }
     if ((one.tls?.certificate === undefined) !== (one.tls?.key === undefined)) {

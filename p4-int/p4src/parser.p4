@@ -100,8 +100,9 @@ parser PacketParser(packet_in packet, out headers_t hdr, inout metadata_t meta, 
     }
 
     state parse_int {
-        transition select(packet.lookahead<bit<4>>()) {
-            INT_TYPE_MD: parse_int_md;
+        // Type MD, NPT 0; behind the length and the original DSCP, version 2. Another packet may have the marker's DSCP by chance.
+        transition select(packet.lookahead<bit<36>>()) {
+            0x100000002 &&& 0xfc000000f: parse_int_md;
             default: accept;
         }
     }

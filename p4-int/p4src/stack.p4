@@ -103,17 +103,33 @@ control Embedded(inout headers_t hdr, inout metadata_t meta, inout standard_meta
             }
         }
         if (!hdr.int_shim.isValid()) {
+            // Nobody behind us may take it for one that carries INT (INT v2.1, section 5.8.1).
+            if (meta.dscp == INT_DSCP) {
+                SET_DSCP(0)
+            }
             return;
         }
+        // What the instructions ask of us, in words. Where a hop is said to have another length, there is something that we do not know.
+        bit<16> asked = hdr.int_md.instructions;
+        bit<5> known_words = (bit<5>)asked[15:15] + (bit<5>)asked[14:14] + (bit<5>)asked[13:13] + (bit<5>)asked[12:12] +
+            ((bit<5>)asked[11:11] << 1) + ((bit<5>)asked[10:10] << 1) + ((bit<5>)asked[9:9] << 1) + (bit<5>)asked[8:8] +
+            (bit<5>)asked[7:7] + (bit<5>)asked[0:0];
+        bit<16> stack_words = (bit<16>)hdr.int_shim.length + (bit<16>)hdr.int_md.hop_words;
         bytes = bytes + (bit<32>)added_bytes + ((bit<32>)hdr.int_md.hop_words << 2);
         if (int_sink.apply().hit) {
-            // The sink's own hop stands in the report that it sends.
+            // The sink's own hop stands in the report that it sends. A copy that was made for INT alone ends here.
+            if (hdr.kept_md.discard == 1) {
+                mark_to_drop(standard_metadata);
+            }
+        } else if (known_words != hdr.int_md.hop_words || (asked & 0x007e) != 0) {
+            // All of a hop or nothing of it (section 5.6).
+        } else if (stack_words > 255) {
+            hdr.int_md.exceeded = 1;
         } else if (hdr.int_md.remaining_hops == 0) {
             hdr.int_md.exceeded = 1;
         } else if (bytes > mtu_bytes) {
             hdr.int_md.mtu_exceeded = 1;
         } else {
-            bit<16> asked = hdr.int_md.instructions;
             if (asked[15:15] == 1) {
                 hdr.int_node_id.setValid();
                 hdr.int_node_id.value = meta.node_id;

@@ -77,17 +77,15 @@ control FlowFilter(inout metadata_t meta, out bit<1> is_passed) {
     FingerprintFilter() filter;
 
     apply {
-        is_passed = 1;
-        if (meta.is_filtered == 1) {
+        is_passed = meta.packet_hash > meta.sample_up_to ? 1w0 : 1w1;
+        // Only what may be reported is remembered as reported.
+        if (is_passed == 1 && meta.is_filtered == 1) {
             bit<32> latency_us = (bit<32>)(meta.egress_us - meta.ingress_us) & meta.latency_mask_us;
             bit<48> period = meta.egress_us & meta.period_mask_us;
             bit<16> fingerprint;
             hash(fingerprint, HashAlgorithm.crc16, 16w0,
                 { meta.ingress_interface, meta.egress_interface, latency_us, meta.flow_hash, period }, 32w65536);
             filter.apply(meta.flow_hash, fingerprint, is_passed);
-        }
-        if (meta.packet_hash > meta.sample_up_to) {
-            is_passed = 0;
         }
     }
 }

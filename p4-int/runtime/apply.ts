@@ -1,7 +1,7 @@
 // Makes a switch as wanted: leads, loads the program where there is none, writes the plan, and reads back whether it holds.
 
 import type { SwitchClient } from './client.ts';
-import { isDone, planFor, updatesOf, type Plan } from './plan.ts';
+import { isDone, planFor, stepsOf, type Plan } from './plan.ts';
 import type { SwitchSpec } from './spec.ts';
 import { SwitchError } from './switch-error.ts';
 
@@ -40,8 +40,8 @@ export async function applyTo(spec: SwitchSpec, client: SwitchClient, replacePro
     const { program, deviceConfig, cookie } = plan.program;
     await client.setPipeline(program.info, deviceConfig, cookie);
   }
-  const updates = updatesOf(plan);
-  await client.write(updates);
+  const steps = stepsOf(plan);
+  for (const updates of steps) await client.write(updates);
   const after = await planFor(spec, client);
   if (!isDone(after)) {
     throw new SwitchError(
@@ -50,5 +50,5 @@ export async function applyTo(spec: SwitchSpec, client: SwitchClient, replacePro
       'the switch took every update, and reads back differently: see "hopscope switch plan"',
     );
   }
-  return { plan, writes: updates.length };
+  return { plan, writes: steps.flat().length };
 }

@@ -62,6 +62,7 @@ export interface Pipeline {
 /** A batch is no larger, so that what is told of its single updates fits into gRPC's 8 kB of metadata (specification, section 12.3). */
 const MAX_BATCH = 50;
 const MAX_MESSAGE_BYTES = 64 * 2 ** 20;
+const KEEPALIVE_MS = 10_000;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5000;
 
@@ -72,6 +73,7 @@ export class SwitchClient {
   readonly #client: P4RuntimeClient;
   #stream: Stream | undefined;
   #standing: Standing = 'unknown';
+  #leader: bigint | undefined;
   #lastFault: SwitchError | undefined;
   #isClosed = false;
   readonly #standingListeners = new Set<() => void>();
@@ -87,12 +89,20 @@ export class SwitchClient {
       'grpc.initial_reconnect_backoff_ms': FIRST_RETRY_MS,
       'grpc.max_reconnect_backoff_ms': LAST_RETRY_MS,
       'grpc.use_local_subchannel_pool': 1,
+      // A switch that loses its power says nothing.
+      'grpc.keepalive_time_ms': KEEPALIVE_MS,
+      'grpc.keepalive_timeout_ms': KEEPALIVE_MS,
       ...(target.tls?.serverName !== undefined && { 'grpc.ssl_target_name_override': target.tls.serverName }),
     });
   }
 
   get standing(): Standing {
     return this.#standing;
+  }
+
+  /** Election id of who leads, as the switch last told it; undefined where nobody does. */
+  get leader(): bigint | undefined {
+    return this.#leader;
   }
 
   onStanding(listener: () => void): () => void {
@@ -149,7 +159,8 @@ export class SwitchClient {
         this.#client.write({ deviceId, role, electionId, updates: batch, atomicity }, metadata, options, done),
       ).catch((error: ServiceError) => {
         if (error.code !== status.UNKNOWN) throw this.#fault(error);
-        throw new WriteError(name, failedUpdatesOf(error, batch.length), batch.length);
+        const failed = failedUpdatesOf(error, batch.length).map((one) => ({ ...one, index: from + one.index }));
+        throw new WriteError(name, failed, from + batch.length, updates.length);
       });
     }
   }
@@ -209,6 +220,7 @@ export class SwitchClient {
 
   close(): void {
     this.#isClosed = true;
+    this.#setStanding('disconnected');
     this.#stream?.cancel();
     this.#client.close();
   }
@@ -245,7 +257,12 @@ export class SwitchClient {
 
   #take({ update }: StreamMessageResponse): void {
     if (update?.$case === 'arbitration') {
-      this.#setStanding(update.value.status?.code === status.OK ? 'primary' : 'backup');
+      const { status: told, electionId } = update.value;
+      this.#lastFault = undefined;
+      // Nobody leads where it is not found (specification, section 5.3); then no election id is anybody's.
+      this.#leader =
+        told?.code === status.NOT_FOUND || electionId === undefined ? undefined : (electionId.high << 64n) | electionId.low;
+      this.#setStanding(told?.code === status.OK ? 'primary' : 'backup');
     } else if (update?.$case === 'packet') {
       for (const listener of this.#packetListeners) listener(update.value);
     } else if (update?.$case === 'digest') {
@@ -277,11 +294,11 @@ export class SwitchClient {
   #notPrimary(): SwitchError {
     const { name, electionId } = this.target;
     if (this.#standing !== 'backup') return this.#lastFault ?? this.#silence();
-    return new SwitchError(
-      'not-primary',
-      name,
-      `another controller leads this switch, with an election id greater than ${electionId}: nothing was written`,
-    );
+    const who =
+      this.#leader === undefined
+        ? `nobody leads this switch, and it waits for an election id greater than ${electionId}`
+        : `another controller leads this switch, with an election id greater than ${electionId}`;
+    return new SwitchError('not-primary', name, `${who}: nothing was written`);
   }
 
   #silence(): SwitchError {

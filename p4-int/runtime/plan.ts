@@ -34,10 +34,10 @@ export interface Plan {
 
 /** Nothing is to be written. */
 export function isDone(plan: Plan): boolean {
-  const { programState, insert, modify, remove, reportInterface } = plan;
+  const { programState, insert, modify, remove, conflicts, reportInterface } = plan;
   return (
     programState === 'same' &&
-    insert.length + modify.length + remove.length === 0 &&
+    insert.length + modify.length + remove.length + conflicts.length === 0 &&
     (reportInterface.wanted === undefined || reportInterface.is === reportInterface.wanted)
   );
 }
@@ -55,8 +55,11 @@ export async function planFor(spec: SwitchSpec, client: SwitchClient): Promise<P
   return { ...base, ...difference(wanted, entries, session) };
 }
 
-/** The updates of a plan in the order in which they can be written: what others build on first, and taken away last. */
-export function updatesOf({ program, insert, modify, remove, reportInterface }: Plan): { type: Update_Type; entity: Entity }[] {
+/**
+ * The updates of a plan in three steps, each to be written when all of the one before was taken: what others build on, what is changed to
+ * build on it, and what nothing builds on any more.
+ */
+export function stepsOf({ program, insert, modify, remove, reportInterface }: Plan): { type: Update_Type; entity: Entity }[][] {
   const update = (type: Update_Type, entry: Entry) => ({ type, entity: entityOf(program.program.encode(entry)) });
   const { is, wanted } = reportInterface;
   const session =
@@ -64,10 +67,9 @@ export function updatesOf({ program, insert, modify, remove, reportInterface }: 
       ? []
       : [{ type: is === undefined ? UpdateType.INSERT : UpdateType.MODIFY, entity: reportSessionOf(wanted) }];
   return [
-    ...session,
-    ...insert.map((entry) => update(UpdateType.INSERT, entry)),
-    ...modify.map(({ to }) => update(UpdateType.MODIFY, to)),
-    ...remove.map((entry) => update(UpdateType.DELETE, entry)),
+    [...session, ...insert.map((entry) => update(UpdateType.INSERT, entry))],
+    modify.map(({ to }) => update(UpdateType.MODIFY, to)),
+    remove.map((entry) => update(UpdateType.DELETE, entry)),
   ];
 }
 
@@ -89,8 +91,11 @@ async function readReportInterface(client: SwitchClient): Promise<number | undef
   });
   if (found?.entity?.$case !== 'packetReplicationEngineEntry') return undefined;
   const { type } = found.entity.value;
-  const port = type?.$case === 'cloneSessionEntry' ? type.value.replicas[0]?.portKind : undefined;
-  if (port === undefined) return undefined;
+  if (type?.$case !== 'cloneSessionEntry') return undefined;
+  const { replicas, packetLengthBytes } = type.value;
+  const [port] = replicas.map(({ portKind }) => portKind);
+  // One that does something else than ours is put right: the session is the program's own, whoever wrote it.
+  if (port === undefined || replicas.length > 1 || packetLengthBytes > 0) return OTHER_SESSION;
   return port.$case === 'egressPort' ? port.value : Number(numberOf(port.value));
 }
 
@@ -104,6 +109,9 @@ function cloneSession(value: CloneSessionEntry): Entity {
   const type = { $case: 'cloneSessionEntry', value } as const;
   return { entity: { $case: 'packetReplicationEngineEntry', value: { type } } };
 }
+
+/** There is a session, and it is not as we want any. */
+const OTHER_SESSION = -1;
 
 const EMPTY_ENTRY: TableEntry = {
   tableId: 0,
@@ -125,7 +133,9 @@ export function entityOf(value: TableEntry): Entity {
 }
 
 function stateOf({ program, cookie }: ShippedProgram, pipeline: Pipeline | undefined): ProgramState {
-  if (pipeline?.info === undefined || pipeline.info.tables.length === 0) return 'none';
+  const isEmpty = pipeline?.info === undefined || P4Info.encode(pipeline.info).finish().length === 0;
+  if (pipeline === undefined || (isEmpty && pipeline.cookie === undefined)) return 'none';
+  if (pipeline.info === undefined) return 'other';
   // A cookie that is the same with another P4Info would be a switch that lies: entries for it would be nonsense.
   const hasOurInfo = Buffer.compare(P4Info.encode(pipeline.info).finish(), P4Info.encode(program.info).finish()) === 0;
   return pipeline.cookie === cookie && hasOurInfo ? 'same' : 'other';

@@ -28,12 +28,13 @@ export interface FailedUpdate {
 export class WriteError extends SwitchError {
   readonly failed: readonly FailedUpdate[];
 
-  constructor(switchName: string, failed: readonly FailedUpdate[], updates: number) {
+  /** Of `total` updates, the first `asked` were sent. */
+  constructor(switchName: string, failed: readonly FailedUpdate[], asked: number, total: number) {
     const [first] = failed;
     super(
       first.code === 'PERMISSION_DENIED' ? 'not-primary' : 'refused',
       switchName,
-      `the switch took ${updates - failed.length} of ${updates} updates; the first that it did not: ${first.code}${first.message && `, ${first.message}`}`,
+      `the switch took ${asked - failed.length} of ${total} updates; the first that it did not, number ${first.index + 1}: ${first.code}${first.message && `, ${first.message}`}`,
     );
     this.failed = failed;
   }
@@ -60,16 +61,20 @@ export function switchErrorOf(switchName: string, address: string, error: Servic
   return new SwitchError('refused', switchName, `the switch refuses: ${code}${details && `, ${details}`}`);
 }
 
-/** What became of a batch of updates. Throws never: without details of single updates, all of them count as failed. */
+/** What became of a batch of updates that was not taken: at least one. Without details of single updates that can be read, all count as failed. */
 export function failedUpdatesOf(error: ServiceError, updates: number): FailedUpdate[] {
+  const code = status[error.code] as keyof typeof status;
+  const all = Array.from({ length: updates }, (_, index) => ({ index, code, message: error.details }));
   const [bytes] = error.metadata?.get('grpc-status-details-bin') ?? [];
-  const details = Buffer.isBuffer(bytes) ? Status.decode(bytes).details : [];
-  if (details.length !== updates) {
-    const code = status[error.code] as keyof typeof status;
-    return Array.from({ length: updates }, (_, index) => ({ index, code, message: error.details }));
+  if (!Buffer.isBuffer(bytes)) return all;
+  try {
+    const { details } = Status.decode(bytes);
+    const failed = details.flatMap((detail, index) => {
+      const { canonicalCode, message } = P4Error.decode(detail.value);
+      return canonicalCode === Number(status.OK) ? [] : [{ index, code: status[canonicalCode] as keyof typeof status, message }];
+    });
+    return details.length === updates && failed.length > 0 ? failed : all;
+  } catch {
+    return all;
   }
-  return details.flatMap((detail, index) => {
-    const { canonicalCode, message } = P4Error.decode(detail.value);
-    return canonicalCode === Number(status.OK) ? [] : [{ index, code: status[canonicalCode] as keyof typeof status, message }];
-  });
 }

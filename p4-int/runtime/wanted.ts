@@ -3,7 +3,7 @@
 
 import { fullMask, prefixMask } from './bytes.ts';
 import { EntryError } from './program.ts';
-import type { Entry, MatchValue } from './entry.ts';
+import { keyOf, type Entry, type MatchValue } from './entry.ts';
 import type { EmbeddedSpec, FlowSet, Prefix, ReportSpec, RouteSpec, SwitchSpec, WatchSpec } from './spec.ts';
 
 /** What entries that come from a switch's file are known by; remediation has cookies of its own. */
@@ -54,6 +54,12 @@ export function wantedOf(spec: SwitchSpec): Wanted {
     ...spec.watch.map((watch, i) => watchEntry(watch, spec.watch.length - i)),
     ...(spec.embedded ? embeddedEntries(spec.embedded, spec.nodeId) : []),
   ];
+  const keys = new Set<string>();
+  for (const one of entries) {
+    if (keys.has(keyOf(one)))
+      throw new EntryError(`table ${one.table} is wanted to hold two entries in one place: ${keyOf(one)}`);
+    keys.add(keyOf(one));
+  }
   return { entries, reportInterface: spec.report?.interface };
 }
 

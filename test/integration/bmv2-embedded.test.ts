@@ -101,6 +101,27 @@ describe.skipIf(missing !== undefined)(`INT-MD and filters of BMv2${missing === 
     expect(new Set(small.map((frame) => frame[15] >>> 2))).toEqual(new Set([INT_DSCP]));
   });
 
+  it('takes nothing off a packet that has its DSCP by chance', { timeout: 60_000 }, async () => {
+    const dscp23 = ['python3', '-c', FAKE, HOST.h3.address];
+    await fabric.hosts.h1.run(dscp23);
+    await fabric.reports('leaf-2');
+    const isUdp = (frame: Buffer): boolean =>
+      frame.readUInt16BE(12) === 0x0800 && frame[23] === 17 && frame.readUInt16BE(36) === 5009;
+    const sent = fabric
+      .frames('leaf-1', 1, 'in')
+      .map(({ bytes }) => bytes)
+      .filter(isUdp);
+    const arrived = fabric
+      .frames('leaf-2', 1, 'out')
+      .map(({ bytes }) => bytes)
+      .filter(isUdp);
+    expect(sent).toHaveLength(3);
+    expect(arrived.map((frame) => frame.subarray(42).toString('hex'))).toEqual(
+      sent.map((frame) => frame.subarray(42).toString('hex')),
+    );
+    expect(arrived.map((frame) => frame.readUInt16BE(16))).toEqual(sent.map((frame) => frame.readUInt16BE(16)));
+  });
+
   /** Every packet that crossed leaf-1 on its way to leaf-2, in the order of leaving it, as the stacks say. */
   async function stacksOf(): Promise<Stack[]> {
     const reports = await fabric.reports('leaf-2');
@@ -186,6 +207,15 @@ describe.skipIf(missing !== undefined)(`INT-MD and filters of BMv2${missing === 
     );
   });
 });
+
+/** Three datagrams with the DSCP of INT: payloads that begin like a shim and are none. */
+const FAKE = `
+import socket, sys
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sender.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 23 << 2)
+for payload in (b'\\x10\\x00' + bytes(30), b'\\x10\\x07' + bytes(30), bytes(32)):
+    sender.sendto(payload, (sys.argv[1], 5009))
+`;
 
 interface Stack {
   id: string;

@@ -109,7 +109,7 @@ describe('a file of switches', () => {
         expect.stringContaining('10.0.1.0/33: must be an address or a CIDR'),
         'switches.leaf-1.queues.64: must be at most 7',
         'switches.leaf-1.gateways[0]: must be an IPv4 address, like 10.0.1.1',
-        'switches.leaf-1.deny[0].destination: would match IPv4 as well: give 2000::/3 instead',
+        'switches.leaf-1.deny[0].destination: covers all of IPv4 as well: give a longer prefix, like 2000::/3',
         'switches.leaf-1.program: must be one of postcards, postcards-v0.5, embedded',
         'switches.leaf-1.watch[0].sampleOneIn: must be at least 1',
         'switches.leaf-1.watch[0].every: is not a known setting',
@@ -131,5 +131,28 @@ describe('a file of switches', () => {
     expect(() => readSwitchFile(join(folder, 'none.yaml'))).toThrow(/none\.yaml: cannot be read/);
     expect(problemsOf('switches: [')[0]).toContain('switches.yaml:');
     expect(problemsOf('{}')).toEqual(['switches: must be given: settings with names, like { name: value }']);
+  });
+});
+
+describe('what would do something else than it says', () => {
+  it.each([
+    ["routes: { '2001:db8::/1': host }", 'covers all of IPv4 as well'],
+    ["routes: { '::/0': host }", 'covers all of IPv4 as well'],
+    ["deny: [{ destination: '::0/1' }]", 'covers all of IPv4 as well'],
+    ['routes: { 10.0.1.0/24: {} }', 'must be a next hop, a list of them, or next hops with weights'],
+    ['watch: [{ flows: {}, changes: { latency: 500ns, period: 1s } }]', 'must be from 1us to 1h, or 0s for none'],
+    ['watch: [{ flows: {}, changes: { latency: 1ms, period: 2h } }]', 'must be from 1us to 1h, or 0s for none'],
+  ])('%s', (setting, problem) => {
+    expect(problemsOf(leaf(`    ${setting}\n`)).join('\n')).toContain(problem);
+  });
+
+  it('keeps prefixes of IPv6 that have no IPv4 in them', () => {
+    expect(read(leaf("    routes: { '2000::/3': host, '8000::/1': spine }\n"))[0].routes).toHaveLength(2);
+  });
+
+  it('takes INT off and tells nobody', () => {
+    expect(problemsOf(leaf('    program: embedded\n    embedded: { sinks: [1] }\n'))).toEqual([
+      'switches.leaf-1.report: must be given: something is watched, and nobody would be told',
+    ]);
   });
 });

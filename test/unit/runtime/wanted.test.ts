@@ -83,6 +83,13 @@ describe('what is wanted', () => {
     );
   });
 
+  it('two entries in one place are said, before a switch is asked', () => {
+    const routes = [host(3), host(3)].map((to) => ({ to, via: weights(1) }));
+    expect(() => wantedOf({ ...SPEC, routes })).toThrow('table route is wanted to hold two entries in one place');
+    const gateways = [host(4), host(4)].map((address) => ({ address, mac: 1n }));
+    expect(() => wantedOf({ ...SPEC, gateways })).toThrow('table gateway is wanted to hold two entries');
+  });
+
   it('watches in the order of the file, and reports themselves never', () => {
     const one = { flows: {}, latencyQuantumUs: 256, periodUs: 2 ** 20, dropPeriodUs: 0, sampleOneIn: 8 };
     const watch = [{ ...one, flows: { dscp: 46 }, latencyQuantumUs: 0, periodUs: 0, sampleOneIn: 1 }, one];
