@@ -175,6 +175,7 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
                 { labels: { sink: 'influx', result: 'sent' }, value: influx.sent },
                 { labels: { sink: 'influx', result: 'dropped' }, value: influx.dropped },
               ],
+        remediation: () => safe?.numbers(),
         webhookPending: () => {
           const pending = outbox.pending();
           return endpoints.map(({ name }) => ({ labels: { endpoint: name }, value: pending.get(name) ?? 0 }));

@@ -21,6 +21,7 @@ export interface PartNumbers {
   addresses(): { rows: number; capacity: number; overflow: number } | undefined;
   kubernetesLastHeardUnixMs(): number | undefined;
   sinkPoints(): Sample[];
+  remediation(): RemediationNumbers | undefined;
   webhookPending(): Sample[];
   webhookAttempts(): Sample[];
   webhookDead(): Sample[];
@@ -118,6 +119,11 @@ export function measure(
       return heard === undefined ? [] : one(heard / 1000);
     },
     hopscope_sink_points_total: () => parts.sinkPoints(),
+    hopscope_remediation_stopped: () => numbersOf(parts, ({ stopped }) => [{ labels: {}, value: Number(stopped) }]),
+    hopscope_remediation_leases: () => numbersOf(parts, ({ leases }) => samplesOf(leases, 'rule')),
+    hopscope_remediation_decisions_total: () => numbersOf(parts, ({ decisions }) => samplesOf(decisions, 'kind')),
+    hopscope_remediation_judged_total: () => numbersOf(parts, ({ judged }) => samplesOf(judged, 'effect')),
+    hopscope_remediation_effect_ratio_total: () => numbersOf(parts, ({ effect }) => samplesOf(effect, 'what')),
     hopscope_webhook_pending: () => parts.webhookPending(),
     hopscope_webhook_attempts_total: () => parts.webhookAttempts(),
     hopscope_webhook_dead_total: () => parts.webhookDead(),
@@ -200,4 +206,25 @@ function openIncidents(incidents: IncidentBook): Sample[] {
     const [type, severity] = key.split('/');
     return { labels: { type, severity }, value };
   });
+}
+
+/** What the safe loop counts. */
+export interface RemediationNumbers {
+  stopped: boolean;
+  leases: ReadonlyMap<string, number>;
+  decisions: ReadonlyMap<string, number>;
+  judged: ReadonlyMap<string, number>;
+  effect: ReadonlyMap<string, number>;
+}
+
+function numbersOf(
+  parts: { remediation(): RemediationNumbers | undefined },
+  read: (numbers: RemediationNumbers) => Sample[],
+): Sample[] {
+  const numbers = parts.remediation();
+  return numbers === undefined ? [] : read(numbers);
+}
+
+function samplesOf(counts: ReadonlyMap<string, number>, label: string): Sample[] {
+  return [...counts].map(([key, value]) => ({ labels: { [label]: key }, value }));
 }

@@ -171,6 +171,21 @@ export const METRICS = [
     [],
   ),
   metric('hopscope_sink_points_total', 'counter', 'Points handed to a sink, by what became of them.', ['sink', 'result']),
+  metric('hopscope_remediation_stopped', 'gauge', '1 while the kill switch is on.', []),
+  metric('hopscope_remediation_leases', 'gauge', 'Changes in force, by rule.', ['rule']),
+  metric('hopscope_remediation_decisions_total', 'counter', 'Lines of the audit file, by what was decided.', ['kind']),
+  metric(
+    'hopscope_remediation_judged_total',
+    'counter',
+    'Changes whose effect was judged: effective, partial, none, harmful, no-data.',
+    ['effect'],
+  ),
+  metric(
+    'hopscope_remediation_effect_ratio_total',
+    'counter',
+    'Part of the congested time that was to go, and that went, summed over the changes that were judged with data: predicted, achieved.',
+    ['what'],
+  ),
   metric('hopscope_webhook_pending', 'gauge', 'Webhook events stored and not yet delivered.', ['endpoint']),
   metric('hopscope_webhook_attempts_total', 'counter', 'Delivery attempts, by answer: delivered, retry, refused.', [
     'endpoint',

@@ -13,6 +13,7 @@ import { countsOf } from './accounting.ts';
 import type { Config } from './config.ts';
 import type { Diagnosis } from './diagnosis.ts';
 import type { Incident } from './event.ts';
+import type { RemediationNumbers } from './measurements.ts';
 import { AuditLog } from './store/audit.ts';
 import { openSafetyStore } from './store/safety.ts';
 import { readSwitchFile } from './switch-file.ts';
@@ -33,6 +34,7 @@ export interface RemediationStatus {
 export interface SafeRemediation {
   turn(incidents: readonly Incident[]): void;
   status(): RemediationStatus;
+  numbers(): RemediationNumbers;
   /** Throws a plain sentence where nothing waits with that hash. */
   approve(hash: string, who: string): void;
   revertAll(who: string): void;
@@ -126,6 +128,11 @@ export function startSafeRemediation(
       leases: loop.leases,
       approvals: loop.approvals,
     }),
+    numbers: () => {
+      const leases = new Map(rules.map(({ name }) => [name, 0]));
+      for (const { change } of loop.leases) leases.set(change.rule, (leases.get(change.rule) ?? 0) + 1);
+      return { stopped: existsSync(killSwitch), leases, decisions: loop.decisions, judged: loop.judged, effect: loop.effect };
+    },
     approve: (hash, who) => loop.approve(hash, who),
     revertAll: (who) => loop.revertAll(who),
     stop: async () => {

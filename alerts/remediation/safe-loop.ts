@@ -109,6 +109,11 @@ export class SafeLoop {
     });
   }
 
+  /** Lines of the audit file, verdicts, and the sums of predicted and achieved effects, since the start. */
+  readonly decisions = new Map<string, number>();
+  readonly judged = new Map<string, number>();
+  readonly effect = new Map<string, number>();
+
   get leases(): Lease[] {
     return [...this.#running.values()].map(({ lease }) => lease);
   }
@@ -221,6 +226,11 @@ export class SafeLoop {
     const rule = this.#options.rules.find(({ name }) => name === lease.change.rule);
     const { predictedEffect: predicted } = lease.change;
     this.#record('judged', { lease: lease.id, ...judged, predicted });
+    add(this.judged, judged.effect, 1);
+    if (judged.achieved !== null) {
+      add(this.effect, 'predicted', predicted);
+      add(this.effect, 'achieved', judged.achieved);
+    }
     if (judged.effect === 'no-data') return;
     const isWell = judged.effect === 'effective' || judged.effect === 'partial';
     if (rule !== undefined) {
@@ -423,6 +433,7 @@ export class SafeLoop {
 
   /** Writes a decision down. What cannot be written is told; it keeps nobody from undoing. */
   #record(kind: string, record: Record<string, unknown>): void {
+    add(this.decisions, kind, 1);
     this.#tryTo('write the audit file', () =>
       this.#options.audit.append(new Date(this.#options.clock.unixMs()).toISOString(), { kind, ...record }),
     );
@@ -444,6 +455,10 @@ export class SafeLoop {
       this.#options.notice(`remediation could not ${what}: ${(error as Error).message}`);
     }
   }
+}
+
+function add(sums: Map<string, number>, key: string, value: number): void {
+  sums.set(key, (sums.get(key) ?? 0) + value);
 }
 
 const UNHEARD = { reports: -1, heardUnixMs: 0, gapMs: 0 };
