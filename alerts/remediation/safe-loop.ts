@@ -72,6 +72,8 @@ export class SafeLoop {
   readonly #options: SafeLoopOptions;
   readonly #running = new Map<string, Running>();
   readonly #approvals = new Map<string, Approval>();
+  /** Who approved, by hash. */
+  readonly #approvedBy = new Map<string, string>();
   /** First observation of each open incident. */
   readonly #first = new Map<string, Observation>();
   /** When a decision was last written down. */
@@ -132,10 +134,11 @@ export class SafeLoop {
     if (this.#isBusy) return;
     this.#isBusy = true;
     try {
-      await this.#undoWhatIsOver();
-      await this.#follow();
-      await this.#scan();
-      if (!this.#options.isStopped()) await this.#decide(incidents);
+      // Each by itself: what fails in one keeps the others, undoing above all, from nothing.
+      await this.#attempt('undo', () => this.#undoWhatIsOver());
+      await this.#attempt('look after changes', () => this.#follow());
+      await this.#attempt('look for orphans', () => this.#scan());
+      if (!this.#options.isStopped()) await this.#attempt('decide', () => this.#decide(incidents));
     } finally {
       this.#revertAll = false;
       this.#isBusy = false;
@@ -159,8 +162,6 @@ export class SafeLoop {
     this.#record('approved', { hash, who });
     this.#approvedBy.set(hash, who);
   }
-  readonly #approvedBy = new Map<string, string>();
-
   async #undoWhatIsOver(): Promise<void> {
     const stopped = this.#options.isStopped();
     for (const { lease } of [...this.#running.values()]) {
@@ -442,17 +443,35 @@ export class SafeLoop {
   /** As #record, once in a while for the same thing. */
   #say(key: string, kind: string, record: Record<string, unknown>): undefined {
     const now = this.#options.clock.unixMs();
-    if (now - (this.#said.get(key) ?? -Infinity) < QUIET_MS) return;
+    // Either way: a clock that was set back must not silence anybody.
+    if (Math.abs(now - (this.#said.get(key) ?? -Infinity)) < QUIET_MS) return;
     if (this.#said.size >= MAX_REMEMBERED) this.#said.clear();
     this.#said.set(key, now);
     this.#record(kind, record);
+  }
+
+  /** Tells a person, once in a while for the same thing. */
+  #complain(sentence: string): void {
+    const now = this.#options.clock.unixMs();
+    if (Math.abs(now - (this.#said.get(sentence) ?? -Infinity)) < QUIET_MS) return;
+    if (this.#said.size >= MAX_REMEMBERED) this.#said.clear();
+    this.#said.set(sentence, now);
+    this.#options.notice(sentence);
+  }
+
+  async #attempt(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#complain(`remediation could not ${what}: ${(error as Error).message}`);
+    }
   }
 
   #tryTo(what: string, work: () => void): void {
     try {
       work();
     } catch (error) {
-      this.#options.notice(`remediation could not ${what}: ${(error as Error).message}`);
+      this.#complain(`remediation could not ${what}: ${(error as Error).message}`);
     }
   }
 }

@@ -1,5 +1,6 @@
 // One switch over P4Runtime: the stream on which we are, or are not, its primary controller; reads, writes, pipeline and packets.
-// Rule: whoever is not primary writes nothing. A lost stream is opened again, with the same election id, until close().
+// Rule: whoever is not primary writes nothing. A lost stream is opened again, with the same election id, until close(). A switch that loses
+// its power says nothing, and servers in C++ take keepalives more often than in five minutes for an attack: the next call finds out.
 
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -62,7 +63,6 @@ export interface Pipeline {
 /** A batch is no larger, so that what is told of its single updates fits into gRPC's 8 kB of metadata (specification, section 12.3). */
 const MAX_BATCH = 50;
 const MAX_MESSAGE_BYTES = 64 * 2 ** 20;
-const KEEPALIVE_MS = 10_000;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5000;
 
@@ -89,9 +89,6 @@ export class SwitchClient {
       'grpc.initial_reconnect_backoff_ms': FIRST_RETRY_MS,
       'grpc.max_reconnect_backoff_ms': LAST_RETRY_MS,
       'grpc.use_local_subchannel_pool': 1,
-      // A switch that loses its power says nothing.
-      'grpc.keepalive_time_ms': KEEPALIVE_MS,
-      'grpc.keepalive_timeout_ms': KEEPALIVE_MS,
       ...(target.tls?.serverName !== undefined && { 'grpc.ssl_target_name_override': target.tls.serverName }),
     });
   }

@@ -114,6 +114,7 @@ export class VirtualLoop {
   #openedMs: number | undefined;
   #quietMs = 0;
   #incidents = 0;
+  #isBroken = false;
 
   constructor(world: World = FIXABLE, rules: Rule[] = [RULE]) {
     this.world = world;
@@ -144,9 +145,18 @@ export class VirtualLoop {
     ({ store: this.#store, audit: this.#audit, loop: this.loop } = this.#begin());
   }
 
-  close(): void {
+  /** From now on the store and the audit file take nothing: as on a full disk. */
+  breakStore(): void {
+    this.#isBroken = true;
     this.#audit.close();
     this.#store.close();
+  }
+
+  close(): void {
+    if (!this.#isBroken) {
+      this.#audit.close();
+      this.#store.close();
+    }
     rmSync(this.folder, { recursive: true, force: true });
   }
 

@@ -206,6 +206,17 @@ describe('what goes wrong', () => {
     expect(fabric.device.entries.size).toBe(0);
   });
 
+  it('a store that fails: nothing new is done, and what is in force is undone all the same', async () => {
+    fabric = new VirtualLoop();
+    await fabric.run(30);
+    expect(fabric.device.inForce).toBe(1);
+    fabric.breakStore();
+    await fabric.run(130);
+    expect(fabric.device.entries.size).toBe(0);
+    expect(fabric.device.applied).toBe(1);
+    expect(fabric.notices.join()).toMatch(/remediation could not/);
+  });
+
   it('a clock that is set back, or forward: the change ends early, never late', async () => {
     for (const stepMs of [-3600e3, 3600e3]) {
       fabric = new VirtualLoop();
