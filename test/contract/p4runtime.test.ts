@@ -447,6 +447,24 @@ for (const server of SERVERS) {
   });
 }
 
+it('digests are heard and acknowledged', async () => {
+  const server = await startStrictServer();
+  const target = { name: 'leaf-1', address: server.address, deviceId: 1n, role: '', electionId: 1n, timeoutMs: 3000 };
+  const client = new SwitchClient(target);
+  const heard: bigint[] = [];
+  const stop = client.onDigest(({ listId, data }) => heard.push(listId, BigInt(data.length)));
+  await client.lead();
+  server.sendDigest(5, 77n);
+  await until('the acknowledgment', () => server.acknowledged().length > 0);
+  expect({ heard, acknowledged: server.acknowledged() }).toEqual({ heard: [77n, 1n], acknowledged: [77n] });
+  stop();
+  server.sendDigest(5, 78n);
+  await until('the second', () => server.acknowledged().length > 1);
+  expect(heard).toHaveLength(2);
+  client.close();
+  server.stop();
+});
+
 const QUEUE_ENTRY = { match: { dscp: { kind: 'exact', value: 9n } }, priority: 0, params: { queue_id: 1n } } as const;
 
 function answers(port: number): Promise<boolean> {

@@ -11,7 +11,16 @@ import { shippedProgram } from '../../p4-int/runtime/shipped-program.ts';
 import type { FlowSet, Prefix } from '../../p4-int/runtime/spec.ts';
 import { askTime } from '../../p4-int/runtime/switch-clock.ts';
 import { flowMatch } from '../../p4-int/runtime/wanted.ts';
-import { bmv2Missing, HOST, NODE, REPORT_PORT, startBmv2Fabric, SWITCHES, type Bmv2Fabric } from '../support/bmv2.ts';
+import {
+  bmv2Missing,
+  COLLECTOR_ADDRESS,
+  HOST,
+  NODE,
+  REPORT_PORT,
+  startBmv2Fabric,
+  SWITCHES,
+  type Bmv2Fabric,
+} from '../support/bmv2.ts';
 import { ready, receiverCommand } from '../support/namespaces.ts';
 
 const missing = bmv2Missing();
@@ -169,12 +178,15 @@ describe.skipIf(missing !== undefined).each(PROGRAMS)(`%s of BMv2${skipped}`, (p
     await fabric.send('h1', { ...udp, destination: '10.77.0.1', destinationPort: 1000 });
     await fabric.send('h1', { ...udp, destination: HOST.h4.address, destinationPort: 1001, ttl: 1 });
     await fabric.send('h1', { ...udp, destination: HOST.h4.address, destinationPort: 7777, count: 40 });
+    // What others report, on its way to the collector, which nobody here has a route to.
+    await fabric.send('h1', { ...udp, destination: COLLECTOR_ADDRESS, destinationPort: REPORT_PORT });
     const drops = (await fabric.reports('leaf-1')).map(({ line }) => line).filter(({ dropped }) => dropped);
     const reasons = (port: number) =>
       drops.filter(({ flow }) => flow.destinationPort === port).map(({ dropReason }) => dropReason);
     expect(reasons(53)).toEqual([80, 80, 80, 80]);
     expect(reasons(1000)).toEqual([29, 29, 29, 29]);
     expect(reasons(1001)).toEqual([26, 26, 26, 26]);
+    expect(reasons(REPORT_PORT)).toEqual([]);
     // 40 × 142 octets at 1000 octets a second, of which the bucket holds 1000: nearly all are too many.
     expect(reasons(7777).length).toBeGreaterThan(20);
     expect(new Set(reasons(7777))).toEqual(new Set([160]));

@@ -45,6 +45,10 @@ export interface StrictServer {
   /** Updates that were applied. */
   writes: number;
   entries(): TableEntry[];
+  /** Sends a list of digests to who leads. */
+  sendDigest(digestId: number, listId: bigint): void;
+  /** Lists that were acknowledged. */
+  acknowledged(): bigint[];
   /** Ends it and begins anew on the same port: program, entries and election ids are forgotten. */
   restart(): Promise<void>;
   stop(): void;
@@ -59,6 +63,8 @@ export async function startStrictServer(options: StrictServerOptions = {}): Prom
       return running.writes;
     },
     entries: () => [...running.entries.values()],
+    sendDigest: (digestId, listId) => running.sendDigest(digestId, listId),
+    acknowledged: () => running.acknowledged,
     restart: async () => {
       running.stop();
       running = await new Life(options).listen(address);
@@ -70,6 +76,7 @@ export async function startStrictServer(options: StrictServerOptions = {}): Prom
 /** A server from its start to its end. */
 class Life {
   readonly entries = new Map<string, TableEntry>();
+  readonly acknowledged: bigint[] = [];
   writes = 0;
   address = '';
   readonly #options: StrictServerOptions;
@@ -107,6 +114,11 @@ class Life {
 
   stop(): void {
     this.#server.forceShutdown();
+  }
+
+  sendDigest(digestId: number, listId: bigint): void {
+    const value = { digestId, listId, data: [{ data: { $case: 'bitstring', value: Buffer.from([7]) } as const }], timestamp: 0n };
+    this.#primary('')?.stream.write({ update: { $case: 'digest', value } });
   }
 
   #service(): P4RuntimeServer {
@@ -180,6 +192,7 @@ class Life {
         if (update?.$case === 'arbitration') connection = this.#arbitrate(stream, connection, update.value);
         else if (connection === undefined) throw new Refusal(status.FAILED_PRECONDITION, 'no arbitration yet');
         else if (update?.$case === 'packet') this.#packetOut(connection, update.value);
+        else if (update?.$case === 'digestAck') this.acknowledged.push(update.value.listId);
       } catch (error) {
         stream.emit('error', serviceError(error));
       }
