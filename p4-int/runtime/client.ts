@@ -75,6 +75,8 @@ export class SwitchClient {
   #standing: Standing = 'unknown';
   #leader: bigint | undefined;
   #lastFault: SwitchError | undefined;
+  /** Another connection has our election id. */
+  #isElectionTaken = false;
   #isClosed = false;
   readonly #standingListeners = new Set<() => void>();
   readonly #packetListeners = new Set<(packet: PacketIn) => void>();
@@ -126,6 +128,8 @@ export class SwitchClient {
       const fault = () => this.#lastFault ?? this.#silence();
       const timer = setTimeout(() => finish(() => reject(fault())), this.target.timeoutMs);
       const stop = this.onStanding(() => {
+        // Our last connection may not be forgotten yet: the stream is opened again, for as long as there is time.
+        if (this.#standing === 'disconnected' && this.#isElectionTaken) return;
         if (this.#standing === 'disconnected') finish(() => reject(fault()));
         else finish(resolve);
       });
@@ -232,6 +236,7 @@ export class SwitchClient {
     });
     stream.on('error', (error: ServiceError) => {
       this.#lastFault = switchErrorOf(this.target.name, this.target.address, error);
+      this.#isElectionTaken = error.code === status.INVALID_ARGUMENT;
     });
     // Comes last, and once, however the stream ends.
     stream.on('status', () => {

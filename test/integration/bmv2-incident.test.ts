@@ -63,7 +63,7 @@ describe.skipIf(missing !== undefined)(`congestion on BMv2${missing === undefine
   it('becomes one incident with its culprit and its victim', { timeout: 60_000 }, async () => {
     const { 'leaf-2': leaf } = fabric.switches;
     await leaf.setDepth(1, 200);
-    await leaf.setRate(1, 400);
+    await leaf.setRate(1, 250);
     const udp = { protocol: 'udp', destination: HOST.h3.address, destinationPort: UDP_PORT } as const;
     await Promise.all([
       fabric.send('h2', { ...udp, payloadBytes: 200, count: 150, intervalMs: 20 }),
@@ -82,7 +82,7 @@ describe.skipIf(missing !== undefined)(`congestion on BMv2${missing === undefine
     expect(event.culprits[0].buildUpShare).toBeGreaterThan(0.8);
     expect(event.victims.map(({ workload }) => workload)).toContain('amf');
     expect(event.confidence).toBeGreaterThan(0.5);
-    // 200 packets at 400 a second.
+    // 200 packets at 250 a second.
     expect(event.peakWaitNs).toBeGreaterThan(300e6);
     expect(event.evidence.reportLossRatio).toBe(0);
     console.log(incident.story.text);

@@ -78,7 +78,9 @@ describe.skipIf(missing !== undefined)(`remediation on BMv2${missing === undefin
 
   /** Audit records of a kind. */
   const records = (kind: string): any[] => {
-    const lines = readFileSync(path('audit.jsonl'), 'utf8').trim().split('\n');
+    // Half a line may be on its way.
+    const text = readFileSync(path('audit.jsonl'), 'utf8');
+    const lines = text.slice(0, text.lastIndexOf('\n')).split('\n');
     return lines
       .map((line) => ({ ...JSON.parse(line).record, at: Date.parse(JSON.parse(line).at) }))
       .filter((one) => one.kind === kind);
@@ -99,7 +101,7 @@ describe.skipIf(missing !== undefined)(`remediation on BMv2${missing === undefin
   it('ends a congestion at its cause, sees that it helped, and takes itself off', { timeout: 180_000 }, async () => {
     const { 'leaf-2': leaf } = fabric.switches;
     await leaf.setDepth(1, 200);
-    await leaf.setRate(1, 400);
+    await leaf.setRate(1, 200);
     const udp = { protocol: 'udp', destination: HOST.h3.address, destinationPort: UDP_PORT } as const;
     // For as long as the fabric stands.
     void Promise.all([
@@ -124,7 +126,7 @@ describe.skipIf(missing !== undefined)(`remediation on BMv2${missing === undefin
     const duringRate = (received() - before) / ((Date.now() - beforeMs) / 1000);
     expect(judged).toMatchObject({ lease: made.lease, effect: 'effective' });
     expect(judged.achieved).toBeGreaterThan(0.5);
-    // 0.4 Mbit/s are 48 packets of 1042 octets a second; 400 a second came through before.
+    // 0.4 Mbit/s are 48 packets of 1042 octets a second; nearly 200 a second came through before.
     expect(duringRate).toBeLessThan(100);
     const [undone] = await until('its end', () => records('undone').length > 0 && records('undone'), 60_000);
     expect(undone).toMatchObject({ lease: made.lease, why: 'its time is over' });
@@ -134,7 +136,7 @@ describe.skipIf(missing !== undefined)(`remediation on BMv2${missing === undefin
     const after = received();
     await new Promise((resolve) => setTimeout(resolve, 3000));
     const afterRate = (received() - after) / ((Date.now() - afterMs) / 1000);
-    expect(afterRate).toBeGreaterThan(3 * duringRate);
+    expect(afterRate).toBeGreaterThan(2 * duringRate);
     console.log(
       `packets per second of the culprit: ${duringRate.toFixed(0)} during the change, ${afterRate.toFixed(0)} after it; achieved ${judged.achieved.toFixed(2)} of ${judged.predicted.toFixed(2)} predicted`,
     );
