@@ -44,7 +44,8 @@ export class VirtualSwitch implements Device {
   fault: string | undefined;
   /** Takes so many of the entries of a change, and refuses the others. */
   takes = Infinity;
-  /** How long an entry stood beyond its expiry, at most: it cannot. */
+  /** The process dies here: the call does its part, or does not, and is never answered. */
+  dies: 'before apply' | 'after apply' | 'before remove' | 'after remove' | undefined;
   readonly #clock: Clock;
 
   constructor(clock: Clock) {
@@ -53,6 +54,7 @@ export class VirtualSwitch implements Device {
 
   apply(lease: Lease, remainingMs: number): Promise<void> {
     if (this.fault !== undefined) return Promise.reject(new Error(this.fault));
+    if (this.dies === 'before apply') return new Promise(() => undefined);
     const wanted = lease.change.targets.length;
     this.applied++;
     this.entries.set(lease.id, { count: Math.min(wanted, this.takes), expiresMs: this.#clock.bootMs() + remainingMs });
@@ -63,8 +65,9 @@ export class VirtualSwitch implements Device {
 
   remove(leaseId: string): Promise<void> {
     if (this.fault !== undefined) return Promise.reject(new Error(this.fault));
+    if (this.dies === 'before remove') return new Promise(() => undefined);
     this.entries.delete(leaseId);
-    return Promise.resolve();
+    return this.dies === 'after remove' ? new Promise(() => undefined) : Promise.resolve();
   }
 
   held(): Promise<ReadonlyMap<string, number>> {
@@ -158,6 +161,14 @@ export class VirtualLoop {
       this.#store.close();
     }
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Virtual seconds of a process that dies in one of them: turns that are not answered are not waited for. */
+  async runUntilDeath(seconds: number): Promise<void> {
+    for (let i = 0; i < seconds; i++) {
+      this.advance(1000);
+      await Promise.race([this.loop.turn(this.incidents()), new Promise((resolve) => setTimeout(resolve, 2))]);
+    }
   }
 
   /** Virtual seconds, one turn in each. */

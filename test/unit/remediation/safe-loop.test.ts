@@ -190,6 +190,27 @@ describe('what goes wrong', () => {
     expect(fabric.device.entries.size).toBe(0);
   });
 
+  it.each(['before apply', 'after apply', 'before remove', 'after remove'] as const)(
+    'a process that dies %s: its successor leaves the switch as it was, or a lease in force',
+    async (dies) => {
+      fabric = new VirtualLoop();
+      fabric.device.dies = dies;
+      await fabric.runUntilDeath(dies.endsWith('apply') ? 40 : 150);
+      fabric.device.dies = undefined;
+      fabric.restart();
+      await fabric.run(3);
+      for (const id of fabric.device.entries.keys()) expect(fabric.loop.leases.map((lease) => lease.id)).toContain(id);
+      await fabric.run(200);
+      fabric.isStopped = true;
+      await fabric.run(1);
+      expect(fabric.device.entries.size).toBe(0);
+      expect(fabric.loop.leases).toEqual([]);
+      expect(auditFault(readFileSync(fabric.auditPath, 'utf8'), undefined)).toBeUndefined();
+      // What was begun is in the file, though nobody saw the end of it.
+      expect(kinds()).toContain('making');
+    },
+  );
+
   it('a store that is damaged: put aside, and what carries our cookie is taken off', async () => {
     fabric = new VirtualLoop();
     await fabric.run(30);
