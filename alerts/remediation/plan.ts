@@ -1,4 +1,4 @@
-// What could be done about an incident, as a plan that people can read and a receiver can check. Hopscope itself writes to nothing.
+// What could be done about an incident, as a plan that people can read and a receiver can check. It writes to nothing.
 // Rule: no plan to act without a confident culprit that can be named; doing nothing is a plan too, and it says why.
 
 import { createHash } from 'node:crypto';

@@ -3,7 +3,7 @@
 //   incident ─▶ outbox (on disk) ─▶ delivery
 //   plan that may act, baseline known ─▶ requested ─▶ delivered ─▶ settle ─▶ watch ─▶ verified | no-effect | expired
 //
-// Rule: Hopscope writes to nothing but its outbox. What was opened or requested is owed its end: it lies on disk from the beginning,
+// Rule: this writes to nothing but the outbox (what changes a network is safe-loop.ts). What was opened or requested is owed its end: it lies on disk from the beginning,
 // and is sent at the next start when the process died meanwhile. A request is judged once, and only when somebody has received it.
 
 import { randomUUID } from 'node:crypto';

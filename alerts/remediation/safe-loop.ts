@@ -3,12 +3,13 @@
 // with the next lease when one cannot be undone; what is not known to have helped counts as not helped.
 
 import { randomUUID } from 'node:crypto';
-import { isCongestion, type Incident } from '../../collector/event.ts';
+import type { Incident } from '../../collector/event.ts';
 import type { AuditLog } from '../../collector/store/audit.ts';
 import type { SafetyStore } from '../../collector/store/safety.ts';
-import { changeHash, changeLines, isExpired, type Change, type Clock, type FlowTarget, type Lease } from './change.ts';
+import { changeHash, changeLines, isExpired, type Change, type Clock, type Lease } from './change.ts';
 import { judgeEffect, type Judged, type Observation } from './effect.ts';
 import { budgetFault, evidenceFault, freezeReason, LIMITS, scopeFaults, type FabricHealth, type Made } from './guard.ts';
+import { changeFor } from './propose.ts';
 import { downgraded, mismatchOf, modeOf, NO_RECORD, type Rule, type TrackRecord } from './rule.ts';
 
 /** A switch, as far as leases go. Everything it does is read back before it resolves. */
@@ -489,33 +490,4 @@ function listen(running: Running, { queue, others }: Observation, now: number): 
   if (reports === running.reports) return;
   running.reports = reports;
   running.heardUnixMs = now;
-}
-
-/** What a rule would do about an incident; a sentence where it can do nothing. */
-function changeFor(rule: Rule, incident: Incident): Change | string {
-  const [culprit] = incident.culprits;
-  const owner = `${culprit.namespace}/${culprit.workload}`;
-  const flows = incident.events.filter(isCongestion).flatMap((event) => event.flows.filter(({ sender }) => sender === owner));
-  // The first switch on the way that the rule may write to: what is changed there is changed for the rest of the way.
-  const switchName = flows
-    .map(({ path }) => path.find((node) => rule.switches.includes(node)))
-    .find((node) => node !== undefined);
-  if (switchName === undefined) return `no flow of ${owner} is known to enter by a switch of the rule`;
-  const targets = new Map<string, FlowTarget>();
-  for (const { source, destination, protocol, destinationPort, path } of flows) {
-    if (!path.includes(switchName)) continue;
-    const target = { source, destination, protocol, ...(destinationPort > 0 && { destinationPort }) };
-    if (targets.size < LIMITS.targets) targets.set(JSON.stringify(target), target);
-  }
-  return {
-    action: rule.action,
-    switchName,
-    targets: [...targets.values()],
-    value: rule.value,
-    culprit: owner,
-    incidentId: incident.id,
-    rule: rule.name,
-    predictedEffect: culprit.counterfactual ?? culprit.buildUpShare,
-    leaseMs: rule.leaseMs,
-  };
 }
