@@ -3,43 +3,25 @@
 
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Lease } from '../alerts/remediation/change.ts';
-import { isOverdue, reap } from '../alerts/remediation/reaper.ts';
+import { changeLines, type Lease } from '../alerts/remediation/change.ts';
+import { overdueOf, reap } from '../alerts/remediation/reaper.ts';
 import { CorruptStore, SafetyStore } from './store/safety.ts';
 import { auditFault, type AuditHead } from './store/audit.ts';
-import { changeLines } from '../alerts/remediation/change.ts';
-import { readSecrets, type Config } from './config.ts';
+import { askCollector } from './ask-collector.ts';
+import type { Config } from './config.ts';
 import { devicesOf, electionIdOf, machineClock, type RemediationStatus } from './safe-remediation.ts';
 
-const PATIENCE_MS = 10_000;
 const REAP_MS = 5000;
 
 type Write = (text: string) => void;
 
-/** Asks the running collector. Throws a plain sentence where none answers, or it refuses. */
-async function ask(config: Config, method: 'GET' | 'POST', path: string, body?: object): Promise<unknown> {
-  const { address, port } = config.http;
-  const host = address === '0.0.0.0' || address === '::' ? '127.0.0.1' : address;
-  const base = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-  const { httpToken } = readSecrets(config);
-  let response: Response;
-  try {
-    response = await fetch(`${base}/api/v1/remediation${path}`, {
-      method,
-      headers: { 'content-type': 'application/json', ...(httpToken !== undefined && { authorization: `Bearer ${httpToken}` }) },
-      body: body && JSON.stringify(body),
-      signal: AbortSignal.timeout(PATIENCE_MS),
-    });
-  } catch {
-    throw new Error(`no collector answers at ${base}; "hopscope remediation stop" works without one`);
-  }
-  const answer = (await response.json()) as { error?: string };
-  if (!response.ok) throw new Error(answer.error ?? `the collector at ${base} answers with status ${response.status}`);
-  return answer;
+function ask(config: Config, path: string, body?: object): Promise<unknown> {
+  const otherwise = '; "hopscope remediation stop" works without one';
+  return askCollector(config, { path: `/api/v1/remediation${path}`, body, otherwise });
 }
 
 export async function showStatus(config: Config, write: Write): Promise<void> {
-  const status = (await ask(config, 'GET', '')) as RemediationStatus & {
+  const status = (await ask(config, '')) as RemediationStatus & {
     leases: Lease[];
     approvals: { hash: string; lines: string[] }[];
   };
@@ -59,11 +41,11 @@ export async function showStatus(config: Config, write: Write): Promise<void> {
 }
 
 export async function approve(config: Config, hash: string, who: string): Promise<void> {
-  await ask(config, 'POST', '/approve', { hash, who });
+  await ask(config, '/approve', { hash, who });
 }
 
 export async function revert(config: Config, who: string): Promise<void> {
-  await ask(config, 'POST', '/revert', { who });
+  await ask(config, '/revert', { who });
 }
 
 /** From now on nothing is done and everything is undone, over restarts, until it is resumed. */
@@ -127,12 +109,15 @@ async function reapOnce(safety: string, switches: string, write: Write): Promise
   let store: SafetyStore | undefined;
   try {
     store = new SafetyStore(safety, true);
-    const leases = store.all('lease').map(({ body }) => body as Lease);
-    if (!leases.some((lease) => isOverdue(lease, clock))) return;
+    const overdue = overdueOf(
+      store.all('lease').map(({ body }) => body as Lease),
+      clock,
+    );
+    if (overdue.length === 0) return;
     const start = store.all('counter').find(({ key }) => key === 'start')?.body;
     // Above the main process, below the next one.
     const { devices, close } = devicesOf(switches, electionIdOf(typeof start === 'number' ? start : 0) + 1n);
-    const { undone, faults } = await reap(store, devices, clock);
+    const { undone, faults } = await reap(overdue, devices);
     close();
     for (const id of undone) write(`hopscope reaper: ended lease ${id}, which was overdue`);
     for (const fault of faults) write(`hopscope reaper: ${fault}`);

@@ -7,6 +7,7 @@ import type { Observation } from '../alerts/remediation/effect.ts';
 import type { FabricHealth } from '../alerts/remediation/guard.ts';
 import { charterOf, modeOf, type Rule } from '../alerts/remediation/rule.ts';
 import { SafeLoop, type Device } from '../alerts/remediation/safe-loop.ts';
+import { ipv4Text } from '../p4-int/runtime/address.ts';
 import { SwitchClient } from '../p4-int/runtime/client.ts';
 import { shippedProgram } from '../p4-int/runtime/shipped-program.ts';
 import { countsOf } from './accounting.ts';
@@ -68,11 +69,12 @@ export function devicesOf(
   const devices = specs.map(
     ({ target, program }, i) => [target.name, new P4RuntimeDevice(clients[i], shippedProgram(program))] as const,
   );
-  const ipv4 = (value: bigint): string => [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 0xffn).join('.');
   const reported = specs.flatMap(({ report }) => (report === undefined ? [] : [report.source.value, report.destination.value]));
   return {
     devices: new Map<string, Device>(devices),
-    protectedAddresses: [...reported, ...specs.flatMap(({ gateways }) => gateways.map(({ address }) => address.value))].map(ipv4),
+    protectedAddresses: [...reported, ...specs.flatMap(({ gateways }) => gateways.map(({ address }) => address.value))].map(
+      ipv4Text,
+    ),
     close: () => {
       for (const client of clients) client.close();
     },

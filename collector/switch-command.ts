@@ -2,6 +2,7 @@
 // be reached does not keep the others from their turn.
 
 import ipaddr from 'ipaddr.js';
+import { ipv4Text } from '../p4-int/runtime/address.ts';
 import { applyTo } from '../p4-int/runtime/apply.ts';
 import { SwitchClient } from '../p4-int/runtime/client.ts';
 import type { Entry, MatchValue } from '../p4-int/runtime/entry.ts';
@@ -161,8 +162,4 @@ function prefixText(value: bigint, length: number): string {
   if (value >> 32n === 0xffffn && length >= 96) return `${ipv4Text(value & 0xffff_ffffn)}/${length - 96}`;
   const parts = Array.from({ length: 8 }, (_, i) => Number((value >> BigInt(112 - 16 * i)) & 0xffffn));
   return `${new ipaddr.IPv6(parts).toRFC5952String()}/${length}`;
-}
-
-function ipv4Text(value: bigint): string {
-  return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 0xffn).join('.');
 }

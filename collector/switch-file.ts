@@ -5,11 +5,11 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
+import { addressNumber, MAPPED_BITS } from '../p4-int/runtime/address.ts';
 import type { FlowSet, Prefix, SwitchSpec } from '../p4-int/runtime/spec.ts';
 import { PROGRAM_NAMES } from '../p4-int/runtime/shipped-program.ts';
 import { cidr, ConfigError, duration, formOf, plainOf, port, problemsOf, textOf } from './config-form.ts';
 
-const MAX_UINT64 = 2n ** 64n - 1n;
 /** Ports of BMv2's v1model are 9 bits; 510 is the controller's, 511 drops. */
 const interfaceId = z.number().int().min(0).max(509);
 const nodeId = z.number().int().min(0).max(0xffff_ffff);
@@ -25,7 +25,7 @@ const COVERS_IPV4 = 'covers all of IPv4 as well: give a longer prefix, like 2000
 const coversIpv4 = (text: string): boolean => {
   if (!text.includes(':')) return false;
   const { value, length } = prefixOf(text);
-  return length < 96 && value === ((0xffffn << 32n) >> BigInt(128 - length)) << BigInt(128 - length);
+  return length < MAPPED_BITS && value === ((0xffffn << 32n) >> BigInt(128 - length)) << BigInt(128 - length);
 };
 const prefixText = cidr.refine((text) => !coversIpv4(text), COVERS_IPV4);
 const prefix = prefixText.transform(prefixOf);
@@ -199,7 +199,7 @@ function specOf(name: string, one: SwitchForm, folder: string): SwitchSpec {
     target: {
       name,
       address: one.address,
-      deviceId: BigInt(one.deviceId) & MAX_UINT64,
+      deviceId: BigInt(one.deviceId),
       role: one.role,
       electionId: BigInt(one.electionId),
       timeoutMs: one.timeout / 1e6,
@@ -262,10 +262,8 @@ function specOf(name: string, one: SwitchForm, folder: string): SwitchSpec {
 /** An address, or one with a prefix length, as 128 bits; what stands behind the prefix is cleared. */
 function prefixOf(text: string): Prefix {
   const [bare, length] = text.split('/');
-  const parsed = ipaddr.parse(bare);
-  const isIpv4 = parsed.kind() === 'ipv4';
-  const { parts } = isIpv4 ? (parsed as ipaddr.IPv4).toIPv4MappedAddress() : (parsed as ipaddr.IPv6);
-  const whole = parts.reduce((value, part) => (value << 16n) | BigInt(part), 0n);
-  const bits = (isIpv4 ? 96 : 0) + Number(length ?? (isIpv4 ? 32 : 128));
+  const isIpv4 = !bare.includes(':');
+  const whole = addressNumber(bare);
+  const bits = (isIpv4 ? MAPPED_BITS : 0) + Number(length ?? (isIpv4 ? 32 : 128));
   return { value: (whole >> BigInt(128 - bits)) << BigInt(128 - bits), length: bits };
 }

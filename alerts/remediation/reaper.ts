@@ -1,29 +1,25 @@
 // The second enforcer: ends leases whose time is over when the main process does not, because it is dead, stopped, or stuck. It reads the store
 // of the main process, decides nothing, and leaves a living main process its turn first.
 
-import type { SafetyStore } from '../../collector/store/safety.ts';
 import type { Clock, Lease } from './change.ts';
 import type { Device } from './safe-loop.ts';
 
 /** What the main process is left to do it itself; in all, a lease ends within 30 s of its time. */
 const GRACE_MS = 10_000;
 
-/** Takes off what is over by more than the grace. Rejects never; gives the leases that were taken off, and what could not be. */
+/** Of leases, those that are over, and the grace as well. */
+export function overdueOf(leases: readonly Lease[], clock: Clock): Lease[] {
+  return leases.filter((lease) => isOverdue(lease, clock));
+}
+
+/** Takes leases off. Rejects never; gives those that were taken off, and what could not be. */
 export async function reap(
-  store: Pick<SafetyStore, 'all'>,
+  leases: readonly Lease[],
   devices: ReadonlyMap<string, Device>,
-  clock: Clock,
 ): Promise<{ undone: string[]; faults: string[] }> {
   const undone: string[] = [];
   const faults: string[] = [];
-  let leases: Lease[] = [];
-  try {
-    leases = store.all('lease').map(({ body }) => body as Lease);
-  } catch (error) {
-    faults.push((error as Error).message);
-  }
   for (const lease of leases) {
-    if (!isOverdue(lease, clock)) continue;
     try {
       const device = devices.get(lease.change.switchName);
       if (device === undefined) throw new Error(`${lease.change.switchName} is none of the switches`);
@@ -38,7 +34,7 @@ export async function reap(
 }
 
 /** Over, and the grace as well; where the machine was started since, or its clock set back, nobody knows, and it is over. */
-export function isOverdue(lease: Lease, clock: Clock): boolean {
+function isOverdue(lease: Lease, clock: Clock): boolean {
   if (lease.bootId !== clock.bootId || clock.unixMs() < lease.createdUnixMs - GRACE_MS) return true;
   return clock.unixMs() >= lease.expiresUnixMs + GRACE_MS || clock.bootMs() >= lease.expiresBootMs + GRACE_MS;
 }

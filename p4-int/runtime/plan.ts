@@ -4,8 +4,7 @@
 import type { Pipeline, SwitchClient } from './client.ts';
 import { isSameEntry, keyOf, type Entry } from './entry.ts';
 import { P4Info } from './generated/p4info.ts';
-import type { CloneSessionEntry, Entity, TableEntry, Update_Type } from './generated/p4runtime.ts';
-import { Update_Type as UpdateType } from './generated/p4runtime.ts';
+import { Update_Type, type CloneSessionEntry, type Entity, type TableEntry } from './generated/p4runtime.ts';
 import { bytesOf, numberOf } from './bytes.ts';
 import type { Program } from './program.ts';
 import { shippedProgram, type ShippedProgram } from './shipped-program.ts';
@@ -65,11 +64,11 @@ export function stepsOf({ program, insert, modify, remove, reportInterface }: Pl
   const session =
     wanted === undefined || is === wanted
       ? []
-      : [{ type: is === undefined ? UpdateType.INSERT : UpdateType.MODIFY, entity: reportSessionOf(wanted) }];
+      : [{ type: is === undefined ? Update_Type.INSERT : Update_Type.MODIFY, entity: reportSessionOf(wanted) }];
   return [
-    [...session, ...insert.map((entry) => update(UpdateType.INSERT, entry))],
-    modify.map(({ to }) => update(UpdateType.MODIFY, to)),
-    remove.map((entry) => update(UpdateType.DELETE, entry)),
+    [...session, ...insert.map((entry) => update(Update_Type.INSERT, entry))],
+    modify.map(({ to }) => update(Update_Type.MODIFY, to)),
+    remove.map((entry) => update(Update_Type.DELETE, entry)),
   ];
 }
 

@@ -1,7 +1,7 @@
 // Leases on a P4 switch: entries in the tables that p4-int's programs have for it, with a cookie of the lease and an expiry on the switch's
 // own clock, so that they end with everybody dead. Rule: nothing without our cookie is touched, and what is written is read back.
 
-import ipaddr from 'ipaddr.js';
+import { addressNumber } from '../../../p4-int/runtime/address.ts';
 import type { SwitchClient } from '../../../p4-int/runtime/client.ts';
 import type { Entry } from '../../../p4-int/runtime/entry.ts';
 import { Update_Type, type Update } from '../../../p4-int/runtime/generated/p4runtime.ts';
@@ -98,8 +98,8 @@ function entryOf({ id, change }: Lease, target: FlowTarget, expiresUs: bigint): 
   return {
     table,
     match: flowMatch({
-      source: { value: wordOf(target.source), length: 128 },
-      destination: { value: wordOf(target.destination), length: 128 },
+      source: { value: addressNumber(target.source), length: 128 },
+      destination: { value: addressNumber(target.destination), length: 128 },
       protocol: target.protocol,
       ...(target.destinationPort !== undefined && { destinationPort: target.destinationPort }),
     }),
@@ -111,11 +111,4 @@ function entryOf({ id, change }: Lease, target: FlowTarget, expiresUs: bigint): 
     }),
     cookie: COOKIE + id,
   };
-}
-
-/** An address in 128 bits; IPv4 in IPv6's mapped form. */
-function wordOf(address: string): bigint {
-  const parsed = ipaddr.parse(address);
-  const { parts } = parsed.kind() === 'ipv4' ? (parsed as ipaddr.IPv4).toIPv4MappedAddress() : (parsed as ipaddr.IPv6);
-  return parts.reduce((value, part) => (value << 16n) | BigInt(part), 0n);
 }
