@@ -45,7 +45,7 @@ export default {
     },
     layer('identify', '^collector/identify/', [VOCABULARY, '^collector/identify/'], 'owners of addresses'),
     layer('expose', '^collector/expose/', [VOCABULARY], 'exporters see numbers and verdicts, never the wire or each other'),
-    layer('store', '^collector/store/', [VOCABULARY], 'what survives'),
+    layer('store', '^collector/store/', [VOCABULARY, '^collector/store/database\\.ts$'], 'what survives'),
     layer(
       'actions',
       '^alerts/remediation/actions/',
@@ -57,6 +57,12 @@ export default {
       '^alerts/remediation/[^/]+$',
       [VOCABULARY, '^alerts/remediation/', '^collector/store/'],
       'remediation sees incidents, its store and its actions',
+    ),
+    layer(
+      'notify',
+      '^alerts/notify/',
+      [VOCABULARY, '^alerts/notify/', '^collector/store/'],
+      'who is told sees incidents and its store, and nothing of what is done about them',
     ),
     layer('rules', '^alerts/rules/', ['^alerts/rules/', '^collector/metric\\.ts$'], 'rules see metric names'),
     layer('dashboards', '^dashboards/', ['^dashboards/', VOCABULARY], 'dashboards see the vocabulary'),

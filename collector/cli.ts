@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command line: start, demo, fabric, scenarios, score, decode, profiles, replay, switch, remediation, audit, reaper, why.
+// The command line: start, demo, fabric, scenarios, score, decode, profiles, replay, switch, remediation, audit, reaper, webhooks, why.
 // Faults of the user get one plain sentence and exit code 1, never a stack.
 
 import { writeSync } from 'node:fs';
@@ -16,11 +16,22 @@ import { decodeCapture, decodeHex, decodeLive, type DecodeOptions } from './deco
 import { runDemo } from './demo.ts';
 import { startCollector, type Log } from './main.ts';
 import { ProfileBook } from './profile-file.ts';
-import { approve, resume, revert, runReaper, showHistory, showStatus, stop, verifyAudit } from './remediation-command.ts';
+import {
+  approve,
+  decline,
+  resume,
+  revert,
+  runReaper,
+  showHistory,
+  showStatus,
+  stop,
+  verifyAudit,
+} from './remediation-command.ts';
 import { replayCapture } from './replay.ts';
 import { runScore, type ScoreOptions } from './score-command.ts';
 import { runSwitchCommand, type SwitchOptions, type SwitchVerb } from './switch-command.ts';
 import { VERSION } from './version.ts';
+import { enable, replay, showDeadLetters, showEndpoints, type DeadLetterChoice } from './webhook-command.ts';
 import { askWhy, type WhyOptions } from './why-command.ts';
 
 const program = new Command('hopscope')
@@ -208,6 +219,10 @@ withConfig(remediationCommands.command('approve <hash>'))
   .description('approve the change with this hash')
   .requiredOption('--as <name>', 'who you are')
   .action((hash: string, options: OperatorOptions) => approve(configOf(options.config), hash, options.as));
+withConfig(remediationCommands.command('decline <hash>'))
+  .description('say no to the change with this hash')
+  .requiredOption('--as <name>', 'who you are')
+  .action((hash: string, options: OperatorOptions) => decline(configOf(options.config), hash, options.as));
 withConfig(remediationCommands.command('revert'))
   .description('undo everything that is in force')
   .requiredOption('--as <name>', 'who you are')
@@ -223,6 +238,33 @@ withConfig(remediationCommands.command('history'))
   .description('the last decisions, also those to do nothing')
   .option('--count <number>', 'how many', wholeNumber, 50)
   .action((options: OperatorOptions) => showHistory(configOf(options.config), options.count, (text) => writeLine(1, text)));
+
+const webhookCommands = program.command('webhooks').description('endpoints that are told of incidents, and what was given up');
+const withLetters = (command: Command): Command =>
+  withConfig(command)
+    .option('--id <id>', 'the one with this id')
+    .option('--endpoint <name>', 'those for this endpoint')
+    .option('--since <time>', 'given up at or after this time (ISO 8601)')
+    .option('--until <time>', 'given up at or before this time');
+withConfig(webhookCommands.command('status'))
+  .description('endpoints, what waits for them, and whether they answer')
+  .action((options: OperatorOptions) => showEndpoints(configOf(options.config), (text) => writeLine(1, text)));
+withLetters(webhookCommands.command('dead'))
+  .description('events that were given up')
+  .action((options: OperatorOptions & DeadLetterChoice) =>
+    showDeadLetters(configOf(options.config), options, (text) => writeLine(1, text)),
+  );
+withLetters(webhookCommands.command('replay'))
+  .description('send events anew that were given up, under their own ids')
+  .requiredOption('--as <name>', 'who you are')
+  .action((options: OperatorOptions & DeadLetterChoice) =>
+    replay(configOf(options.config), options, (text) => writeLine(1, text)),
+  );
+withConfig(webhookCommands.command('enable <endpoint>'))
+  .description('write again to an endpoint that said it was gone (HTTP 410)')
+  .requiredOption('--as <name>', 'who you are')
+  .action((endpoint: string, options: OperatorOptions) => enable(configOf(options.config), endpoint, options.as));
+
 withConfig(program.command('audit').command('verify'))
   .description('whether the audit file is as it was written')
   .action((options: OperatorOptions) => {

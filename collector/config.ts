@@ -4,9 +4,7 @@
 import { readFileSync } from 'node:fs';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
-import { ACTIONS } from '../alerts/remediation/change.ts';
-import { PROTECTED_NAMESPACES } from '../alerts/remediation/guard.ts';
-import { MODES } from '../alerts/remediation/rule.ts';
+import { allowedDestinationOf, type AllowedDestination } from '../alerts/notify/destination.ts';
 import {
   address,
   bitRate,
@@ -19,15 +17,23 @@ import {
   plainOf,
   port,
   problemsOf,
+  textOf,
 } from './config-form.ts';
 import { IDENTITY_PROFILE, type SourceProfile } from './decode/profile.ts';
 import { ProfileBook, profileShape, settingsProblems, sourceProfileOf, type ProfileSettings } from './profile-file.ts';
+import { rulesForm } from './rule-form.ts';
 
 /** Where a secret lies: exactly one of an environment variable or a file. */
 const secret = z
   .strictObject({ env: z.string().optional(), file: z.string().optional() })
   .refine((s) => (s.env === undefined) !== (s.file === undefined), 'must name exactly one of env (a variable) or file (a path)');
 type SecretReference = z.output<typeof secret>;
+
+const isDestination = (text: string): boolean => allowedDestinationOf(text) !== undefined;
+const destination = textOf(
+  'a network like 10.0.0.0/8, or an address and a port like 127.0.0.1:9000 or [fd00::5]:9000',
+  isDestination,
+).transform((text): AllowedDestination => allowedDestinationOf(text)!);
 
 const source = z
   .strictObject({
@@ -170,53 +176,38 @@ const schema = z.strictObject({
         name: z.string().min(1),
         url: httpUrl,
         secret,
+        /** Signs as well while receivers change over to the new one. */
+        previousSecret: secret.optional(),
         minSeverity: z.number().int().min(1).max(5).default(2),
       }),
     )
     .refine((webhooks) => areDistinct(webhooks.map((webhook) => webhook.name)), 'must not use one name twice')
     .default([]),
+  /** Addresses that are not public and may be sent to all the same, by webhooks and to Alertmanagers. */
+  egress: z.strictObject({ allow: z.array(destination).default([]) }).prefault({}),
+  /** Every member of the cluster. */
+  alertmanager: z
+    .strictObject({ peers: z.array(httpUrl).min(1), minSeverity: z.number().int().min(1).max(5).default(3) })
+    .optional(),
   remediation: z
     .strictObject({
-      mode: z.enum(['observe', 'webhook']).default('observe'),
+      /** Below it the plan of an incident is to investigate, never to act. */
       minConfidence: z.number().min(0).max(1).default(0.8),
-      minSeverity: z.number().int().min(1).max(5).default(3),
-      expiry: duration.default(60e9),
-      settle: duration.default(5e9),
       /** Files of the safe loop: what it may write to, what it must not lose, what it has decided, and the file whose presence stops it. */
       switches: z.string().min(1).optional(),
       safety: z.string().min(1).default('hopscope-data/safety.db'),
       audit: z.string().min(1).default('hopscope-data/audit.jsonl'),
       killSwitch: z.string().min(1).default('hopscope-data/remediation-stopped'),
+      /** Who may change workloads; undefined: as kubernetes, or in the cluster. */
+      kubeconfig: z.string().optional(),
       /** Addresses whose flows are never touched, beside the collector's own. */
       protect: z.array(address).default([]),
-      rules: z
-        .array(
-          z.strictObject({
-            name: z.string().regex(/^[a-z0-9-]+$/, 'must be of small letters, digits and hyphens'),
-            mode: z.enum(MODES).default('observe'),
-            action: z.enum(ACTIONS),
-            value: z.union([z.number().int().min(0), bitRate.transform((bytesPerNs) => Math.round(bytesPerNs * 1e9))]),
-            switches: z.array(z.string().min(1)).min(1),
-            namespaces: z.array(z.string().regex(/^[a-z0-9-]+$/, 'must be the name of one namespace')).min(1),
-            minSeverity: z.number().int().min(1).max(5).default(3),
-            minConfidence: z.number().min(0.8).max(1).default(0.8),
-            minPredictedEffect: z.number().min(0).max(1).default(0.2),
-            lease: duration.refine((ns) => ns >= 10e9 && ns <= 3600e9, 'must be from 10s to 1h').default(120e9),
-          }),
-        )
-        .refine((rules) => areDistinct(rules.map(({ name }) => name)), 'must not use one name twice')
-        .refine(
-          (rules) =>
-            !rules.some(({ namespaces }) => namespaces.some((one) => (PROTECTED_NAMESPACES as readonly string[]).includes(one))),
-          `must not name ${PROTECTED_NAMESPACES.join(', ')}`,
-        )
-        .default([]),
+      rules: rulesForm,
     })
-    .refine((r) => r.rules.length === 0 || r.switches !== undefined, {
+    .refine((r) => r.rules.every(({ switches }) => switches.length === 0) || r.switches !== undefined, {
       path: ['switches'],
       message: 'must name the file of the switches that rules write to',
     })
-    .refine((r) => !(r.expiry < 2 * r.settle), { path: ['expiry'], message: 'must be at least twice settle' })
     .prefault({}),
   store: z.strictObject({ path: z.string().min(1).default('hopscope-data/hopscope.db') }).prefault({}),
   limits: z
@@ -296,8 +287,8 @@ export function loadConfig(path: string): Config {
 export interface Secrets {
   httpToken: string | undefined;
   influxPassword: string | undefined;
-  /** In the order of `webhooks`. */
-  webhooks: string[];
+  /** In the order of `webhooks`: of each the one to sign with, and the one before it where it is still in use. */
+  webhooks: string[][];
 }
 
 /** Reads all secrets. Throws ConfigError with every one that is missing or too short, naming only where it should have been. */
@@ -317,7 +308,10 @@ export function readSecrets(config: Config): Secrets {
   const secrets: Secrets = {
     httpToken: read(config.http.token, 'http.token', 16) || undefined,
     influxPassword: read(config.influx?.password, 'influx.password', 1) || undefined,
-    webhooks: config.webhooks.map((webhook, i) => read(webhook.secret, `webhooks[${i}].secret`, 24)),
+    webhooks: config.webhooks.map(({ secret: current, previousSecret: previous }, i) => [
+      read(current, `webhooks[${i}].secret`, 24),
+      ...(previous === undefined ? [] : [read(previous, `webhooks[${i}].previousSecret`, 24)]),
+    ]),
   };
   if (problems.length > 0) throw new ConfigError(problems);
   return secrets;
@@ -343,14 +337,20 @@ function areDistinct(values: readonly unknown[]): boolean {
 
 /** Checks across settings. They look at the raw document, so that they speak up even when other settings are wrong. */
 function crossCheck(raw: unknown): string[] {
-  const { http, remediation, webhooks } = raw as Record<string, Record<string, unknown> | undefined>;
+  const { http, webhooks, remediation } = raw as Record<string, Record<string, unknown> | undefined>;
   const problems: string[] = [];
   const address = http?.address;
   if (typeof address === 'string' && isAddress(address) && !isLoopback(address) && http?.token === undefined) {
     problems.push('http.token: must be set (env or file) when http.address is not a loopback address');
   }
-  if (remediation?.mode === 'webhook' && (webhooks === undefined || webhooks.length === 0)) {
-    problems.push('webhooks: must have at least one entry when remediation.mode is webhook');
-  }
+  const names = listOf(webhooks).map(({ name }) => name);
+  listOf(remediation?.rules).forEach(({ endpoint }, i) => {
+    if (endpoint !== undefined && !names.includes(endpoint))
+      problems.push(`remediation.rules[${i}].endpoint: must be the name of one of the webhooks`);
+  });
   return problems;
+}
+
+function listOf(raw: unknown): Record<string, unknown>[] {
+  return Array.isArray(raw) ? raw.filter((one): one is Record<string, unknown> => typeof one === 'object' && one !== null) : [];
 }

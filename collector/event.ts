@@ -242,15 +242,8 @@ export interface Plan {
   why: string;
   expectedEffect: string;
   undo: string;
-  mode: 'observe' | 'webhook';
   /** SHA-256 over action and targets: an approval is bound to exactly this plan. */
   planHash: string;
-}
-
-/** What was asked about an incident by webhook, and what came of it. */
-export interface RemediationRequest {
-  id: string;
-  state: 'requested' | 'verified' | 'no-effect' | 'expired';
 }
 
 /** An alert that Alertmanager sent about this incident. */
@@ -306,7 +299,6 @@ export interface Incident {
   confidence: number;
   evidence: Evidence;
   plan: Plan;
-  request: RemediationRequest | null;
   alerts: LinkedAlert[];
   /** Newest events, oldest first; bounded. */
   events: FabricEvent[];

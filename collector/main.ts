@@ -1,10 +1,7 @@
 // Wiring only: configuration in, parts built in the order of the data, parts stopped in reverse order.
 
-import { sendWebhook } from '../alerts/remediation/actions/webhook.ts';
-import { linkAlerts } from '../alerts/remediation/alertmanager.ts';
-import { WebhookDelivery } from '../alerts/remediation/delivery.ts';
+import { AlertmanagerHints } from '../alerts/notify/alertmanager-hints.ts';
 import { planFor } from '../alerts/remediation/plan.ts';
-import { Remediation } from '../alerts/remediation/remediation.ts';
 import { renderPage } from '../dashboards/live/page.ts';
 import { otherPorts, readSecrets, type Config } from './config.ts';
 import { accountingOf, countsOf } from './accounting.ts';
@@ -26,7 +23,7 @@ import { startSafeRemediation } from './safe-remediation.ts';
 import { SeriesText } from './series-text.ts';
 import { wideSeries, type Lane } from './series.ts';
 import { capacityOf, HashSecret, SharedState, observeSettingsOf } from './shared-state.ts';
-import { Outbox } from './store/outbox.ts';
+import { Telling } from './telling.ts';
 import { Timeline } from './timeline.ts';
 import { VERSION } from './version.ts';
 import { whyOf } from './why.ts';
@@ -76,42 +73,13 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
     );
 
     const secrets = readSecrets(config);
-    const endpoints = config.webhooks.map((webhook, i) => ({ ...webhook, secret: secrets.webhooks[i] }));
 
     const kubernetes =
       config.kubernetes && new KubernetesOwners({ ...config.kubernetes, notice: log.notice, now: () => Date.now() });
     const identify = new Identify(kubernetes === undefined ? [] : [kubernetes.map], new Inventory(config.inventory));
 
-    const outbox = new Outbox(endpoints.length === 0 ? ':memory:' : config.store.path);
-    stops.push(() => outbox.close());
-    const delivery: WebhookDelivery = new WebhookDelivery({
-      endpoints,
-      outbox,
-      send: sendWebhook,
-      onDelivered: (event) => remediation.onDelivered(event),
-      now: () => Date.now(),
-      notice: log.notice,
-    });
-    stops.push(() => delivery.stop());
-    let lostEvents = 0;
-    const remediation = new Remediation({
-      mode: config.remediation.mode,
-      minSeverity: config.remediation.minSeverity,
-      expiryNs: config.remediation.expiry,
-      settleNs: config.remediation.settle,
-      endpoints,
-      outbox,
-      readQueue: (incident) => readQueue(diagnoses, incident, nowNs()),
-      nowUnixMs: () => Date.now(),
-      onStored: (evicted) => {
-        if (evicted !== undefined) delivery.countEvicted(evicted);
-        delivery.wake();
-      },
-      onLost: (reason) => {
-        lostEvents++;
-        if (lostEvents === 1) log.error(`a webhook event could not be stored (${reason}); what is lost is counted`);
-      },
-    });
+    const telling = new Telling(config, secrets, log);
+    stops.push(() => telling.stop());
 
     const otlp = config.otlp && (await OtlpSink.start(config.otlp.url, VERSION, log.notice));
     if (otlp !== undefined) stops.push(() => otlp.stop());
@@ -121,7 +89,7 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
       timeline,
       (incident) => planFor(incident, config.remediation),
       (incident, change) => {
-        remediation.onIncident(incident, change);
+        telling.onIncident(incident, change);
         if (change === 'closed') otlp?.export(incident);
         if (change !== 'updated') influx?.add(incidentPoints(incident, change));
         onIncident?.(incident);
@@ -176,15 +144,8 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
                 { labels: { sink: 'influx', result: 'dropped' }, value: influx.dropped },
               ],
         remediation: () => safe?.numbers(),
-        webhookPending: () => {
-          const pending = outbox.pending();
-          return endpoints.map(({ name }) => ({ labels: { endpoint: name }, value: pending.get(name) ?? 0 }));
-        },
-        webhookAttempts: () => pairs(delivery.attempts, 'result'),
-        webhookDead: () => [
-          ...pairs(delivery.dead, 'reason'),
-          ...(lostEvents === 0 ? [] : [{ labels: { endpoint: 'any', reason: 'store-failed' }, value: lostEvents }]),
-        ],
+        telling,
+        alertmanagerHints: () => hints.counts,
         ingestUp: () => ingest.isUp,
         ingestRestarts: () => ingest.restarts,
         receiveBuffer: () => ({
@@ -199,8 +160,19 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
     const safe =
       config.remediation.rules.length === 0
         ? undefined
-        : startSafeRemediation(config, diagnoses, () => incidents.list(), nowNs, log.notice);
-    if (safe !== undefined) stops.push(() => safe.stop());
+        : await startSafeRemediation({
+            config,
+            lanes: diagnoses,
+            incidents: () => incidents.list(),
+            nowNs,
+            telling,
+            notice: log.notice,
+          });
+    if (safe !== undefined) stops.push(() => safe.close());
+    const hints = new AlertmanagerHints({
+      incidents: () => incidents.list(),
+      link: (id, alert) => incidents.link(id, alert),
+    });
     const notReady = (): string[] => (ingest.isUp ? [] : ['an ingest thread does not listen']);
     const http = await HttpServer.open({
       ...config.http,
@@ -214,7 +186,20 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
       page: () => renderPage(incidents.list(), pageStatus(diagnoses, notReady())),
       notReady,
       remediation: safe,
-      alertmanager: (body) => linkAlerts(body, incidents.list(), (id, alert) => incidents.link(id, alert)),
+      webhooks: {
+        status: () => telling.status(),
+        deadLetters: (filter) => telling.deadLetters(filter),
+        replay: (filter, who) => {
+          const replayed = telling.replay(filter);
+          safe?.note('webhooks-replayed', { who, replayed });
+          return replayed;
+        },
+        enable: (endpoint, who) => {
+          telling.enable(endpoint);
+          safe?.note('webhook-enabled', { who, endpoint });
+        },
+      },
+      alertmanager: (body) => hints.take(body),
     });
     stops.push(() => http.close());
 
@@ -222,14 +207,12 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
     if (kubernetes !== undefined) stops.push(() => kubernetes.stop());
     influx?.start();
     if (influx !== undefined) stops.push(() => influx.stop());
-    remediation.start();
-    delivery.start();
+    telling.start();
     const fast = setInterval(() => {
       for (const diagnosis of diagnoses) diagnosis.poll(nowNs());
     }, POLL_MS);
     const slow = setInterval(() => {
       for (const { peaks } of lanes) peaks.advance(Date.now());
-      remediation.advance(nowNs(), incidents.list());
       safe?.turn(incidents.list());
     }, SLOW_MS);
     let isStopped = false;
@@ -247,14 +230,6 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
   }
 }
 
-/** `name/second` keys as samples. */
-function pairs(counts: ReadonlyMap<string, number>, second: string) {
-  return [...counts].map(([key, value]) => {
-    const at = key.lastIndexOf('/');
-    return { labels: { endpoint: key.slice(0, at), [second]: key.slice(at + 1) }, value };
-  });
-}
-
 /** Looks at edges as soon as they come; the timer is for what comes of silence. */
 async function followEdges(diagnosis: Diagnosis, nowNs: () => number, isStopped: () => boolean): Promise<void> {
   for (;;) {
@@ -264,24 +239,6 @@ async function followEdges(diagnosis: Diagnosis, nowNs: () => number, isStopped:
     // Others have their turn: a storm of edges must not starve the scrapes.
     await new Promise((resolve) => setImmediate(resolve));
   }
-}
-
-/** The queue of an incident as it is now, in all lanes that hear of it; undefined when it has not been heard of lately. */
-function readQueue(lanes: readonly Diagnosis[], incident: Incident, atNs: number) {
-  const found = lanes.flatMap(({ names, state: { queues } }) => {
-    const row = incident.queue === null ? undefined : names.queueRowOf(incident.queue);
-    return row === undefined
-      ? []
-      : { congestedNs: queues.congestedNs(row), openings: queues.openCount(row), reports: queues.reports(row) };
-  });
-  if (found.length === 0) return undefined;
-  const sum = (read: (queue: (typeof found)[number]) => number): number => found.reduce((total, queue) => total + read(queue), 0);
-  return {
-    atNs,
-    congestedNs: sum((queue) => queue.congestedNs),
-    openings: sum((queue) => queue.openings),
-    reports: sum((queue) => queue.reports),
-  };
 }
 
 /** What a small datagram costs in the kernel's buffer (a postcard of 120 octets: measured), and for how long the buffer should last. */

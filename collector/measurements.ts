@@ -22,9 +22,8 @@ export interface PartNumbers {
   kubernetesLastHeardUnixMs(): number | undefined;
   sinkPoints(): Sample[];
   remediation(): RemediationNumbers | undefined;
-  webhookPending(): Sample[];
-  webhookAttempts(): Sample[];
-  webhookDead(): Sample[];
+  telling: Record<'pending' | 'attempts' | 'dead' | 'circuits' | 'alertsSent' | 'alertsBurning', () => Sample[]>;
+  alertmanagerHints(): Readonly<Record<'linked' | 'unmatched' | 'repeated' | 'truncated', number>>;
   ingestUp(): boolean;
   ingestRestarts(): number;
   /** Octets of each socket's: asked for and given, and what waits in the fullest, where it is known. */
@@ -124,9 +123,14 @@ export function measure(
     hopscope_remediation_decisions_total: () => numbersOf(parts, ({ decisions }) => samplesOf(decisions, 'kind')),
     hopscope_remediation_judged_total: () => numbersOf(parts, ({ judged }) => samplesOf(judged, 'effect')),
     hopscope_remediation_effect_ratio_total: () => numbersOf(parts, ({ effect }) => samplesOf(effect, 'what')),
-    hopscope_webhook_pending: () => parts.webhookPending(),
-    hopscope_webhook_attempts_total: () => parts.webhookAttempts(),
-    hopscope_webhook_dead_total: () => parts.webhookDead(),
+    hopscope_webhook_pending: () => parts.telling.pending(),
+    hopscope_webhook_attempts_total: () => parts.telling.attempts(),
+    hopscope_webhook_dead_total: () => parts.telling.dead(),
+    hopscope_webhook_circuit_open: () => parts.telling.circuits(),
+    hopscope_alertmanager_sent_total: () => parts.telling.alertsSent(),
+    hopscope_alertmanager_burning: () => parts.telling.alertsBurning(),
+    hopscope_alertmanager_hints_total: () =>
+      Object.entries(parts.alertmanagerHints()).map(([result, value]) => ({ labels: { result }, value })),
     hopscope_ingest_up: () => one(parts.ingestUp() ? 1 : 0),
     hopscope_ingest_restarts_total: () => one(parts.ingestRestarts()),
     hopscope_receive_buffer_bytes: () =>

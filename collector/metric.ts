@@ -187,14 +187,30 @@ export const METRICS = [
     ['what'],
   ),
   metric('hopscope_webhook_pending', 'gauge', 'Webhook events stored and not yet delivered.', ['endpoint']),
-  metric('hopscope_webhook_attempts_total', 'counter', 'Delivery attempts, by answer: delivered, retry, refused.', [
+  metric('hopscope_webhook_attempts_total', 'counter', 'Delivery attempts, by answer: delivered, retry, refused, gone.', [
     'endpoint',
     'result',
   ]),
-  metric('hopscope_webhook_dead_total', 'counter', 'Webhook events given up: refused, expired, out of attempts or out of room.', [
+  metric(
+    'hopscope_webhook_dead_total',
+    'counter',
+    'Webhook events given up: refused, expired, out of attempts, out of room, or for an endpoint that is gone.',
+    ['endpoint', 'reason'],
+  ),
+  metric('hopscope_webhook_circuit_open', 'gauge', '1 while an endpoint does not answer and is asked now and then only.', [
     'endpoint',
-    'reason',
   ]),
+  metric('hopscope_alertmanager_sent_total', 'counter', 'Alerts posted to each Alertmanager, again and again while they burn.', [
+    'peer',
+    'result',
+  ]),
+  metric('hopscope_alertmanager_burning', 'gauge', 'Alerts that burn at the Alertmanagers by our word.', []),
+  metric(
+    'hopscope_alertmanager_hints_total',
+    'counter',
+    'Alerts that Alertmanager told us of: linked to an incident, unmatched, repeated by another copy, truncated before they came.',
+    ['result'],
+  ),
   metric('hopscope_ingest_up', 'gauge', '1 while all ingest threads listen.', []),
   metric('hopscope_ingest_restarts_total', 'counter', 'Times that an ingest thread died and was started again.', []),
   metric(

@@ -1,15 +1,15 @@
 // `hopscope remediation status|approve|revert|stop|resume|history`, `hopscope audit verify` and `hopscope reaper`: what an operator does.
 // Rule: to stop needs nothing but the file system: no collector, no store, no network.
 
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
 import { changeLines, type Lease } from '../alerts/remediation/change.ts';
 import { overdueOf, reap } from '../alerts/remediation/reaper.ts';
 import { CorruptStore, SafetyStore } from './store/safety.ts';
 import { auditFault, type AuditHead } from './store/audit.ts';
 import { askCollector } from './ask-collector.ts';
 import type { Config } from './config.ts';
-import { devicesOf, electionIdOf, machineClock, type RemediationStatus } from './safe-remediation.ts';
+import { electionIdOf, executorsOf } from './executors.ts';
+import { machineClock, pullKillSwitch, releaseKillSwitch, type RemediationStatus } from './safe-remediation.ts';
 
 const REAP_MS = 5000;
 
@@ -21,13 +21,14 @@ function ask(config: Config, path: string, body?: object): Promise<unknown> {
 }
 
 export async function showStatus(config: Config, write: Write): Promise<void> {
-  const status = (await ask(config, '')) as RemediationStatus & {
-    leases: Lease[];
-    approvals: { hash: string; lines: string[] }[];
-  };
+  const status = (await ask(config, '')) as RemediationStatus;
   write(status.stopped ? 'stopped: nothing is done, everything is undone' : 'running');
-  for (const { name, mode, effectiveMode, record, charter } of status.rules) {
-    write(`rule ${name}: ${mode}${effectiveMode === mode ? '' : `, now ${effectiveMode}`} ${JSON.stringify(record)}`);
+  for (const { name, mode, effectiveMode, record, promotion, charter } of status.rules) {
+    const { effective, failed } = record;
+    write(
+      `rule ${name}: ${mode}${effectiveMode === mode ? '' : `, now ${effectiveMode}`}; ${effective} changes helped, ${failed} did not`,
+    );
+    write(`  Towards auto: ${promotion}`);
     for (const line of charter) write(`  ${line}`);
   }
   for (const { id, state, change, expiresUnixMs } of status.leases) {
@@ -44,18 +45,20 @@ export async function approve(config: Config, hash: string, who: string): Promis
   await ask(config, '/approve', { hash, who });
 }
 
+export async function decline(config: Config, hash: string, who: string): Promise<void> {
+  await ask(config, '/decline', { hash, who });
+}
+
 export async function revert(config: Config, who: string): Promise<void> {
   await ask(config, '/revert', { who });
 }
 
-/** From now on nothing is done and everything is undone, over restarts, until it is resumed. */
 export function stop({ remediation }: Config, who: string): void {
-  mkdirSync(dirname(remediation.killSwitch), { recursive: true });
-  writeFileSync(remediation.killSwitch, `${new Date().toISOString()} ${who}\n`);
+  pullKillSwitch(remediation.killSwitch, who);
 }
 
 export function resume({ remediation }: Config): void {
-  rmSync(remediation.killSwitch, { force: true });
+  releaseKillSwitch(remediation.killSwitch);
 }
 
 /** The last decisions, the oldest of them first. */
@@ -93,31 +96,33 @@ export function verifyAudit({ remediation }: Config, write: Write): boolean {
 
 /** Runs until `stopped`: ends what is overdue, whatever has become of the main process. */
 export async function runReaper(config: Config, write: Write, stopped: Promise<unknown>): Promise<void> {
-  const { safety, switches } = config.remediation;
-  if (switches === undefined) throw new Error('remediation.switches: must name the file of the switches');
+  const { safety, rules } = config.remediation;
+  if (rules.length === 0) throw new Error('remediation.rules: there are none, and nothing to end');
   let isStopped = false;
   void stopped.then(() => (isStopped = true));
   write(`hopscope reaper: watches ${safety}`);
   while (!isStopped) {
-    if (existsSync(safety)) await reapOnce(safety, switches, write);
+    if (existsSync(safety)) await reapOnce(config, write);
     await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, REAP_MS))]);
   }
 }
 
-async function reapOnce(safety: string, switches: string, write: Write): Promise<void> {
+async function reapOnce(config: Config, write: Write): Promise<void> {
+  const { safety, rules } = config.remediation;
   const clock = machineClock();
   let store: SafetyStore | undefined;
   try {
     store = new SafetyStore(safety, true);
+    // An endpoint ends by itself what it was asked to do.
     const overdue = overdueOf(
       store.all('lease').map(({ body }) => body as Lease),
       clock,
-    );
+    ).filter(({ change }) => !rules.some(({ endpoint }) => endpoint === change.executor));
     if (overdue.length === 0) return;
     const start = store.all('counter').find(({ key }) => key === 'start')?.body;
     // Above the main process, below the next one.
-    const { devices, close } = devicesOf(switches, electionIdOf(typeof start === 'number' ? start : 0) + 1n);
-    const { undone, faults } = await reap(overdue, devices);
+    const { all, close } = await executorsOf(config, electionIdOf(typeof start === 'number' ? start : 0) + 1n);
+    const { undone, faults } = await reap(overdue, all);
     close();
     for (const id of undone) write(`hopscope reaper: ended lease ${id}, which was overdue`);
     for (const fault of faults) write(`hopscope reaper: ${fault}`);

@@ -1,45 +1,57 @@
 // Wiring of the safe loop: rules of the configuration, switches of their file, the store, the audit file, and how the fabric looks as a whole.
 
-import { existsSync, readFileSync } from 'node:fs';
-import { P4RuntimeDevice } from '../alerts/remediation/actions/p4runtime.ts';
-import type { Clock } from '../alerts/remediation/change.ts';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Approval } from '../alerts/remediation/approvals.ts';
+import type { Clock, Lease } from '../alerts/remediation/change.ts';
 import type { Observation } from '../alerts/remediation/effect.ts';
 import type { FabricHealth } from '../alerts/remediation/guard.ts';
-import { charterOf, modeOf, type Rule } from '../alerts/remediation/rule.ts';
-import { SafeLoop, type Device } from '../alerts/remediation/safe-loop.ts';
-import { ipv4Text } from '../p4-int/runtime/address.ts';
-import { SwitchClient } from '../p4-int/runtime/client.ts';
-import { shippedProgram } from '../p4-int/runtime/shipped-program.ts';
+import { Journal } from '../alerts/remediation/journal.ts';
+import { charterOf, modeOf, promotionOf, type TrackRecord } from '../alerts/remediation/rule.ts';
+import { SafeLoop } from '../alerts/remediation/safe-loop.ts';
 import { countsOf } from './accounting.ts';
 import type { Config } from './config.ts';
 import type { Diagnosis } from './diagnosis.ts';
 import type { Incident } from './event.ts';
+import { electionIdOf, executorsOf } from './executors.ts';
 import type { RemediationNumbers } from './measurements.ts';
+import { ruleOf } from './rule-form.ts';
 import { AuditLog } from './store/audit.ts';
 import { openSafetyStore } from './store/safety.ts';
-import { readSwitchFile } from './switch-file.ts';
+import type { Telling } from './telling.ts';
 
-/** The role of remediation among a switch's controllers; servers without roles take the highest election id. */
-const ROLE = 'hopscope-remediation';
-/** Election ids begin here: above those of configuration, which are small, and rising with every start. */
-const ELECTION_BASE = 1_000_000n;
-const CALL_TIMEOUT_MS = 4000;
+export interface RuleStatus {
+  name: string;
+  mode: string;
+  /** How far it may go now: lower than its mode after a change that did not help. */
+  effectiveMode: string;
+  record: TrackRecord;
+  /** How far it is on the way to `auto`. */
+  promotion: string;
+  charter: string[];
+}
 
 export interface RemediationStatus {
   stopped: boolean;
-  rules: { name: string; mode: string; effectiveMode: string; record: object; charter: string[] }[];
-  leases: object[];
-  approvals: object[];
+  rules: RuleStatus[];
+  leases: Lease[];
+  approvals: Approval[];
 }
 
 export interface SafeRemediation {
   turn(incidents: readonly Incident[]): void;
   status(): RemediationStatus;
   numbers(): RemediationNumbers;
-  /** Throws a plain sentence where nothing waits with that hash. */
+  /** Both throw a plain sentence where nothing waits with that hash, or this person may not. */
   approve(hash: string, who: string): void;
-  revertAll(who: string): void;
-  stop(): Promise<void>;
+  decline(hash: string, who: string): void;
+  revert(who: string): void;
+  /** The kill switch on, and off. */
+  stop(who: string): void;
+  resume(who: string): void;
+  /** Something that people did, for the audit file. */
+  note(kind: string, record: Record<string, unknown>): void;
+  close(): Promise<void>;
 }
 
 /** By the machine's own clocks. */
@@ -55,91 +67,103 @@ export function machineClock(): Clock {
   };
 }
 
-function rulesOf({ remediation }: Config): Rule[] {
-  return remediation.rules.map(({ lease, ...rule }) => ({ ...rule, leaseMs: lease / 1e6 }));
+/** From now on nothing is done and everything is undone, over restarts, until it is resumed. Needs nothing but the file system. */
+export function pullKillSwitch(path: string, who: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, `${new Date().toISOString()} ${who}\n`);
 }
 
-/** Devices for the switches of the file, with connections that close() ends. `electionId` must be higher than any that was used before. */
-export function devicesOf(
-  path: string,
-  electionId: bigint,
-): { devices: Map<string, Device>; protectedAddresses: string[]; close: () => void } {
-  const specs = readSwitchFile(path);
-  const clients = specs.map(({ target }) => new SwitchClient({ ...target, role: ROLE, electionId, timeoutMs: CALL_TIMEOUT_MS }));
-  const devices = specs.map(
-    ({ target, program }, i) => [target.name, new P4RuntimeDevice(clients[i], shippedProgram(program))] as const,
-  );
-  const reported = specs.flatMap(({ report }) => (report === undefined ? [] : [report.source.value, report.destination.value]));
-  return {
-    devices: new Map<string, Device>(devices),
-    protectedAddresses: [...reported, ...specs.flatMap(({ gateways }) => gateways.map(({ address }) => address.value))].map(
-      ipv4Text,
-    ),
-    close: () => {
-      for (const client of clients) client.close();
-    },
-  };
+export function releaseKillSwitch(path: string): void {
+  rmSync(path, { force: true });
 }
 
-export function electionIdOf(start: number): bigint {
-  return ELECTION_BASE + 2n * BigInt(start);
+export interface SafeRemediationParts {
+  config: Config;
+  lanes: readonly Diagnosis[];
+  incidents: () => readonly Incident[];
+  nowNs: () => number;
+  telling: Telling;
+  notice: (sentence: string) => void;
 }
 
-/** Builds the loop. Throws a plain sentence, or ConfigError, where a file cannot be used. */
-export function startSafeRemediation(
-  config: Config,
-  lanes: readonly Diagnosis[],
-  incidents: () => readonly Incident[],
-  nowNs: () => number,
-  notice: (sentence: string) => void,
-): SafeRemediation {
-  const { safety, audit: auditPath, switches, killSwitch, protect } = config.remediation;
+/** Builds the loop. Rejects with a plain sentence, or ConfigError, where a file cannot be used. */
+export async function startSafeRemediation(parts: SafeRemediationParts): Promise<SafeRemediation> {
+  const { config, lanes, incidents, nowNs, telling, notice } = parts;
+  const { safety, audit: auditPath, killSwitch, protect } = config.remediation;
   const clock = machineClock();
   const { store, damage } = openSafetyStore(safety, clock.unixMs());
   if (damage !== undefined) notice(`${safety} was damaged and is put aside (${damage}): what we left on switches is taken off`);
   const audit = new AuditLog(auditPath, (head) => store.put('audit-head', 'head', head));
-  const { devices, protectedAddresses, close } = devicesOf(switches!, electionIdOf(store.next('start')));
+  const executors = await executorsOf(config, electionIdOf(store.next('start')), telling);
   // A store that was lost does not make anybody bold: every rule begins anew with watching.
-  const rules = rulesOf(config).map((rule) => (damage === undefined ? rule : { ...rule, mode: 'observe' as const }));
+  const rules = config.remediation.rules
+    .map(ruleOf)
+    .map((rule) => (damage === undefined ? rule : { ...rule, mode: 'observe' as const }));
+  const tell = (kind: string, incidentId: string, record: object): void => telling.onDecision(kind, incidentId, record);
+  const journal = new Journal({ audit, clock, notice, tell });
+  /** Stopped by signal or API though the file could not be written; ends with this process. */
+  let isStoppedHere = false;
+  const isStopped = (): boolean => isStoppedHere || existsSync(killSwitch);
   const loop = new SafeLoop({
     rules,
-    devices,
+    executors: executors.all,
     store,
-    audit,
+    journal,
     clock,
-    protectedAddresses: [...protectedAddresses, ...protect],
-    isStopped: () => existsSync(killSwitch),
+    protectedAddresses: [...executors.protectedAddresses, ...protect],
+    membersOf: executors.membersOf,
+    isStopped,
     health: healthOf(lanes, incidents),
     observe: (incident) => observe(lanes, incident, nowNs()),
-    notice,
   });
+  for (const rule of rules) {
+    const { isDue, text } = promotionOf(loop.recordOf(rule), clock.unixMs());
+    if (rule.mode === 'auto' && !isDue)
+      notice(`rule ${rule.name} acts by itself without the record that should come before: ${text}`);
+  }
   let turning: Promise<void> = Promise.resolve();
   return {
     turn: (list) => {
       turning = loop.turn(list);
     },
     status: () => ({
-      stopped: existsSync(killSwitch),
-      rules: rules.map((rule) => ({
-        name: rule.name,
-        mode: rule.mode,
-        effectiveMode: modeOf(rule, loop.recordOf(rule)),
-        record: loop.recordOf(rule),
-        charter: charterOf(rule, auditPath),
-      })),
+      stopped: isStopped(),
+      rules: rules.map((rule) => {
+        const record = loop.recordOf(rule);
+        const { text: promotion } = promotionOf(record, clock.unixMs());
+        const { name, mode } = rule;
+        return { name, mode, effectiveMode: modeOf(rule, record), record, promotion, charter: charterOf(rule, auditPath) };
+      }),
       leases: loop.leases,
       approvals: loop.approvals,
     }),
     numbers: () => {
       const leases = new Map(rules.map(({ name }) => [name, 0]));
       for (const { change } of loop.leases) leases.set(change.rule, (leases.get(change.rule) ?? 0) + 1);
-      return { stopped: existsSync(killSwitch), leases, decisions: loop.decisions, judged: loop.judged, effect: loop.effect };
+      const { decisions } = journal;
+      return { stopped: isStopped(), leases, decisions, judged: loop.judged, effect: loop.effect };
     },
     approve: (hash, who) => loop.approve(hash, who),
-    revertAll: (who) => loop.revertAll(who),
-    stop: async () => {
+    decline: (hash, who) => loop.decline(hash, who),
+    revert: (who) => loop.revertAll(who),
+    stop: (who) => {
+      isStoppedHere = true;
+      journal.record('stopped', { who });
+      try {
+        pullKillSwitch(killSwitch, who);
+      } catch (error) {
+        notice(`stopped until this process ends: ${killSwitch} could not be written (${(error as Error).message})`);
+      }
+    },
+    resume: (who) => {
+      isStoppedHere = false;
+      releaseKillSwitch(killSwitch);
+      journal.record('resumed', { who });
+    },
+    note: (kind, record) => journal.record(kind, record),
+    close: async () => {
       await turning;
-      close();
+      executors.close();
       audit.close();
       store.close();
     },

@@ -3,8 +3,17 @@
 
 import { createHash } from 'node:crypto';
 
-export const ACTIONS = ['remark-dscp', 'override-queue', 'limit-rate'] as const;
+/** Done on a switch, to flows or to the members of an ECMP group. */
+export const SWITCH_ACTIONS = ['remark-dscp', 'override-queue', 'limit-rate', 'shift-ecmp'] as const;
+/** Done to a workload of the cluster. */
+export const CLUSTER_ACTIONS = ['limit-egress', 'propose'] as const;
+export const ACTIONS = [...SWITCH_ACTIONS, ...CLUSTER_ACTIONS] as const;
+export type SwitchAction = (typeof SWITCH_ACTIONS)[number];
+export type ClusterAction = (typeof CLUSTER_ACTIONS)[number];
 export type ActionKind = (typeof ACTIONS)[number];
+
+/** Who changes the cluster itself; a switch or a webhook endpoint otherwise. */
+export const KUBERNETES = 'kubernetes';
 
 /** One flow set, by addresses of single hosts. */
 export interface FlowTarget {
@@ -15,12 +24,29 @@ export interface FlowTarget {
   destinationPort?: number;
 }
 
+/** One workload, and the addresses of its pods that send. */
+export interface WorkloadTarget {
+  namespace: string;
+  workload: string;
+  addresses: readonly string[];
+}
+
+/** Buckets of an ECMP group that take another next hop. */
+export interface MemberTarget {
+  group: number;
+  firstBucket: number;
+  lastBucket: number;
+  nexthop: number;
+}
+
+export type Target = FlowTarget | WorkloadTarget | MemberTarget;
+
 export interface Change {
   action: ActionKind;
-  /** The switch that is written to. */
-  switchName: string;
-  targets: readonly FlowTarget[];
-  /** The DSCP, the queue, or octets per second. */
+  /** Who does it: a switch, KUBERNETES, or a webhook endpoint that is asked to. */
+  executor: string;
+  targets: readonly Target[];
+  /** The DSCP, the queue, octets per second, or the share of a member's flows in percent. */
   value: number;
   /** Owner of the flows, namespace/workload. */
   culprit: string;
@@ -31,27 +57,39 @@ export interface Change {
   leaseMs: number;
 }
 
+export function isClusterAction(action: ActionKind): action is ClusterAction {
+  return (CLUSTER_ACTIONS as readonly string[]).includes(action);
+}
+
 /** SHA-256 over what would be done to what: an approval is bound to exactly this. */
-export function changeHash({ action, switchName, targets, value, leaseMs }: Change): string {
+export function changeHash({ action, executor, targets, value, leaseMs }: Change): string {
   return createHash('sha256')
-    .update(JSON.stringify([action, switchName, targets, value, leaseMs]))
+    .update(JSON.stringify([action, executor, targets, value, leaseMs]))
     .digest('hex');
 }
 
 /** What would be done, in an operator's words: a line for each target. */
-export function changeLines({ action, switchName, targets, value, leaseMs }: Change): string[] {
+export function changeLines({ action, executor, targets, value, leaseMs }: Change): string[] {
   const what = {
-    'remark-dscp': `DSCP becomes ${value}`,
-    'override-queue': `queue ${value}`,
-    'limit-rate': `at most ${rateText(value)}`,
-  }[action];
-  return targets.map(({ source, destination, protocol, destinationPort }) => {
-    const port = destinationPort === undefined ? '' : `:${destinationPort}`;
-    return `${switchName}: ${source} → ${destination}${port} (${protocolText(protocol)}): ${what}, for ${leaseMs / 1000} s`;
-  });
+    'remark-dscp': () => `DSCP becomes ${value}`,
+    'override-queue': () => `queue ${value}`,
+    'limit-rate': () => `at most ${rateText(value)}`,
+    'shift-ecmp': () => `${value} % of one member's flows`,
+    'limit-egress': () => `its pods send at most ${rateText(value)} each, and are replaced one after the other for it`,
+    propose: () => `an annotation and an Event propose at most ${rateText(value)}; nothing else changes`,
+  }[action]();
+  return targets.map((target) => `${executor}: ${targetText(target)}: ${what}, for ${leaseMs / 1000} s`);
 }
 
-function rateText(bytesPerSecond: number): string {
+function targetText(target: Target): string {
+  if ('workload' in target) return `${target.namespace}/${target.workload}`;
+  if ('group' in target)
+    return `group ${target.group}, buckets ${target.firstBucket}–${target.lastBucket} → next hop ${target.nexthop}`;
+  const { source, destination, protocol, destinationPort } = target;
+  return `${source} → ${destination}${destinationPort === undefined ? '' : `:${destinationPort}`} (${protocolText(protocol)})`;
+}
+
+export function rateText(bytesPerSecond: number): string {
   return `${((bytesPerSecond * 8) / 1e6).toFixed(1)} Mbit/s`;
 }
 
@@ -75,6 +113,8 @@ export interface Lease {
   bootId: string;
   /** Times that it was put back after somebody took it off. */
   reapplied: number;
+  /** Times that it was given another term, having helped. */
+  renewed: number;
 }
 
 /** Now, by both clocks. */
@@ -91,4 +131,9 @@ export function isExpired(lease: Lease, clock: Clock): boolean {
   // After a restart of the machine, or when the wall clock was set back beyond the beginning, nobody knows how long it has stood.
   if (lease.bootId !== clock.bootId || clock.unixMs() < lease.createdUnixMs) return true;
   return clock.bootMs() >= lease.expiresBootMs;
+}
+
+/** What is left of it by the stricter clock, ms. */
+export function remainingMs(lease: Lease, clock: Clock): number {
+  return Math.max(0, Math.min(lease.expiresUnixMs - clock.unixMs(), lease.expiresBootMs - clock.bootMs()));
 }

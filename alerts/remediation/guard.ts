@@ -1,15 +1,15 @@
 // What no change gets past: scope, protected things, how much at once, how often, "maybe it is me", and evidence. Pure functions; whatever
 // they refuse, they refuse with a sentence. Numbers are those of docs/remediation.md.
 
-import ipaddr from 'ipaddr.js';
 import type { Incident } from '../../collector/event.ts';
-import { ACTIONS, type Change, type FlowTarget, type Lease } from './change.ts';
-import type { Rule } from './rule.ts';
+import { ACTIONS, type Change, type Lease } from './change.ts';
+import { mayUse, type Rule } from './rule.ts';
+import { targetFaults } from './scope.ts';
 
 export const LIMITS = {
-  /** Leases of a site at a time, and of a switch. */
+  /** Leases of a site at a time, and of a switch (or of the cluster, or of an endpoint). */
   leases: 4,
-  leasesPerSwitch: 1,
+  leasesPerExecutor: 1,
   /** New changes of the site in ten minutes, and of one culprit in an hour. */
   perTenMinutes: 5,
   perTargetAndHour: 3,
@@ -39,6 +39,16 @@ export const LIMITS = {
 export const PROTECTED_NAMESPACES = ['kube-system', 'kube-public', 'kube-node-lease'] as const;
 const PROTECTED_DSCP = [48, 56] as const;
 
+/** What a value may be, by action: DSCP, queue, octets per second, percent. */
+const VALUES = {
+  'remark-dscp': [0, 63],
+  'override-queue': [0, 7],
+  'limit-rate': [1000, 2 ** 40],
+  'shift-ecmp': [1, 100],
+  'limit-egress': [1000, 2 ** 40],
+  propose: [1000, 2 ** 40],
+} as const;
+
 /** How the fabric looks as a whole. */
 export interface FabricHealth {
   switches: number;
@@ -65,43 +75,19 @@ export function scopeFaults(change: Change, rule: Rule, protectedAddresses: read
   if (!ACTIONS.includes(action) || action !== rule.action) faults.push(`its action ${String(action)} is not the rule's`);
   if (!Array.isArray(targets) || targets.length === 0) faults.push('it names no target');
   else if (targets.length > LIMITS.targets) faults.push(`it names ${targets.length} targets, more than ${LIMITS.targets}`);
-  if (!rule.switches.includes(change.switchName)) faults.push(`the rule may not write to ${change.switchName}`);
+  if (!mayUse(rule, change.executor)) faults.push(`the rule may not write to ${change.executor}`);
   if (!(leaseMs >= LIMITS.minLeaseMs && leaseMs <= LIMITS.maxLeaseMs))
     faults.push('its lease is shorter or longer than any may be');
-  const range = { 'remark-dscp': [0, 63], 'override-queue': [0, 7], 'limit-rate': [1000, 2 ** 40] }[rule.action];
+  const range = VALUES[rule.action];
   if (!(Number.isInteger(value) && value >= range[0] && value <= range[1])) faults.push(`its value ${value} is out of range`);
   if (action === 'remark-dscp' && PROTECTED_DSCP.includes(value as 48))
     faults.push(`DSCP ${value} belongs to the network's own control`);
   const [namespace = ''] = String(change.culprit).split('/');
   if (!rule.namespaces.includes(namespace)) faults.push(`${change.culprit} is none of the rule's`);
   if ((PROTECTED_NAMESPACES as readonly string[]).includes(namespace)) faults.push(`${namespace} is protected`);
-  const list: readonly FlowTarget[] = Array.isArray(targets) ? (targets as FlowTarget[]).slice(0, LIMITS.targets + 1) : [];
-  for (const target of list) faults.push(...targetFaults(target, protectedAddresses));
+  const list: readonly unknown[] = Array.isArray(targets) ? (targets as unknown[]).slice(0, LIMITS.targets + 1) : [];
+  for (const target of list) faults.push(...targetFaults(target, rule.action, change.culprit, protectedAddresses));
   return faults;
-}
-
-function targetFaults(target: FlowTarget, protectedAddresses: readonly string[]): string[] {
-  if (target === null || typeof target !== 'object') return ['a target is nothing'];
-  const { source, destination, protocol, destinationPort, ...more } = target;
-  const faults: string[] = Object.keys(more).map((key) => `a target has ${key}, which means nothing here`);
-  for (const address of [source, destination]) {
-    if (typeof address !== 'string' || !ipaddr.isValid(address)) faults.push(`${String(address)} is not the address of one host`);
-    else if (!isHost(address)) faults.push(`${address} is no host's own address`);
-    else if (protectedAddresses.some((one) => ipaddr.parse(one).toString() === ipaddr.parse(address).toString())) {
-      faults.push(`${address} is protected`);
-    }
-  }
-  if (!(Number.isInteger(protocol) && protocol > 0 && protocol < 255)) faults.push(`protocol ${String(protocol)} is none`);
-  const isPort =
-    destinationPort === undefined || (Number.isInteger(destinationPort) && destinationPort > 0 && destinationPort < 65_536);
-  if (!isPort) faults.push(`port ${String(destinationPort)} is none`);
-  return faults;
-}
-
-/** An address of one host in full, and neither multicast, broadcast, loopback nor unspecified. */
-function isHost(address: string): boolean {
-  if (!ipaddr.IPv4.isValidFourPartDecimal(address) && !address.includes(':')) return false;
-  return ['unicast', 'private', 'carrierGradeNat', 'uniqueLocal'].includes(ipaddr.process(address).range());
 }
 
 /** Why nothing new is done now, whatever it is: "maybe it is me" (R5). Undefined where something may be. */
@@ -140,8 +126,8 @@ export function evidenceFault(incident: Incident, rule: Rule, unixMs: number): s
 export function budgetFault(change: Change, leases: readonly Lease[], made: readonly Made[], unixMs: number): string | undefined {
   if (leases.some((lease) => lease.change.incidentId === change.incidentId)) return 'a change for this incident is being made';
   if (leases.length >= LIMITS.leases) return `${leases.length} changes are in force, and no more may be`;
-  if (leases.filter((lease) => lease.change.switchName === change.switchName).length >= LIMITS.leasesPerSwitch) {
-    return `a change of ${change.switchName} is in force`;
+  if (leases.filter((lease) => lease.change.executor === change.executor).length >= LIMITS.leasesPerExecutor) {
+    return `a change of ${change.executor} is in force`;
   }
   const since = (ms: number) => made.filter((one) => one.madeUnixMs > unixMs - ms);
   if (since(600e3).length >= LIMITS.perTenMinutes) return `${LIMITS.perTenMinutes} changes were made in ten minutes`;

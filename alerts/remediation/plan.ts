@@ -5,7 +5,6 @@ import { createHash } from 'node:crypto';
 import { placeText, type Incident, type Plan } from '../../collector/event.ts';
 
 export interface PlanPolicy {
-  mode: 'observe' | 'webhook';
   /** Below it the plan is to investigate, never to act. */
   minConfidence: number;
 }
@@ -19,10 +18,10 @@ export function planFor(incident: Incident, policy: PlanPolicy): Plan {
   const planHash = createHash('sha256')
     .update(JSON.stringify([draft.action, draft.targets]))
     .digest('hex');
-  return { ...draft, mode: policy.mode, planHash };
+  return { ...draft, planHash };
 }
 
-function draftFor(incident: Incident, policy: PlanPolicy): Omit<Plan, 'mode' | 'planHash'> {
+function draftFor(incident: Incident, policy: PlanPolicy): Omit<Plan, 'planHash'> {
   const [first] = incident.culprits;
   const where = placeText(incident.place);
   const nothing = { targets: [], undo: 'nothing to undo' };
@@ -54,7 +53,7 @@ function draftFor(incident: Incident, policy: PlanPolicy): Omit<Plan, 'mode' | '
     targets: [`workload/${first.namespace}/${first.workload}`],
     why: `it put in ${share} % of the build-up on ${where}, and ${victims} waited up to ${Math.round(incident.peakWaitNs / 1000)} µs`,
     expectedEffect: `the build-up shrinks by up to ${share} % (upper bound: senders that adapt would have used the room)`,
-    undo: 'remove the rate limit from the workload; Hopscope asks for this by letting the request expire',
+    undo: 'take the rate limit off the workload',
   };
 }
 

@@ -2,7 +2,7 @@
 // of the main process, decides nothing, and leaves a living main process its turn first.
 
 import type { Clock, Lease } from './change.ts';
-import type { Device } from './safe-loop.ts';
+import type { Executor } from './executor.ts';
 
 /** What the main process is left to do it itself; in all, a lease ends within 30 s of its time. */
 const GRACE_MS = 10_000;
@@ -15,16 +15,16 @@ export function overdueOf(leases: readonly Lease[], clock: Clock): Lease[] {
 /** Takes leases off. Rejects never; gives those that were taken off, and what could not be. */
 export async function reap(
   leases: readonly Lease[],
-  devices: ReadonlyMap<string, Device>,
+  executors: ReadonlyMap<string, Executor>,
 ): Promise<{ undone: string[]; faults: string[] }> {
   const undone: string[] = [];
   const faults: string[] = [];
   for (const lease of leases) {
     try {
-      const device = devices.get(lease.change.switchName);
-      if (device === undefined) throw new Error(`${lease.change.switchName} is none of the switches`);
-      if (!(await device.held()).has(lease.id)) continue;
-      await device.remove(lease.id);
+      const executor = executors.get(lease.change.executor);
+      if (executor === undefined) throw new Error(`nobody here is called ${lease.change.executor}`);
+      if ((await executor.held())?.has(lease.id) === false) continue;
+      await executor.remove(lease.id);
       undone.push(lease.id);
     } catch (error) {
       faults.push(`lease ${lease.id}: ${(error as Error).message}`);

@@ -245,8 +245,7 @@ export class IncidentBook {
       victims: [],
       confidence: 0,
       evidence: isCongestion(event) ? event.evidence : NO_EVIDENCE,
-      plan: { action: 'none', targets: [], why: '', expectedEffect: '', undo: '', mode: 'observe', planHash: '' },
-      request: null,
+      plan: { action: 'none', targets: [], why: '', expectedEffect: '', undo: '', planHash: '' },
       alerts: [],
       events: [],
     };

@@ -1,5 +1,5 @@
 // HTTP: the page, the API, metrics and health. Loopback without a token, everything else with one; /healthz is always open.
-// Rule: it reads and never waits on the packet path; the one thing it takes in is Alertmanager's hint.
+// Rule: it reads and never waits on the packet path; what it takes in are Alertmanager's hints, and commands of people who say who they are.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
@@ -25,9 +25,31 @@ export interface HttpParts {
   /** Empty when ready, else the reasons why not. */
   notReady(): string[];
   /** The safe loop, where rules of it are configured; its verbs throw an Error with a plain sentence when asked badly. */
-  remediation?: { status(): object; approve(hash: string, who: string): void; revertAll(who: string): void };
+  remediation?: {
+    status(): object;
+    approve(hash: string, who: string): void;
+    decline(hash: string, who: string): void;
+    revert(who: string): void;
+    stop(who: string): void;
+    resume(who: string): void;
+  };
+  /** Webhooks: how endpoints stand, what was given up, and its replay; verbs throw an Error with a plain sentence when asked badly. */
+  webhooks: {
+    status(): object;
+    deadLetters(filter: DeadLetterQuery): object[];
+    replay(filter: DeadLetterQuery, who: string): string[];
+    enable(endpoint: string, who: string): void;
+  };
   /** Takes an Alertmanager payload; throws an Error with a plain sentence on a bad one. */
   alertmanager(body: unknown): unknown;
+}
+
+/** Which dead letters. */
+export interface DeadLetterQuery {
+  id?: string | undefined;
+  endpoint?: string | undefined;
+  sinceUnixMs?: number | undefined;
+  untilUnixMs?: number | undefined;
 }
 
 export class HttpServer {
@@ -108,19 +130,32 @@ function buildApp(parts: HttpParts): express.Express {
     if (parts.remediation === undefined) response.status(404).json({ error: 'no rules of remediation are configured' });
     else response.json(parts.remediation.status());
   });
-  app.post('/api/v1/remediation/:verb', express.json({ limit: '10kb' }), (request, response) => {
-    const { remediation } = parts;
-    const { who, hash } = (request.body ?? {}) as { who?: unknown; hash?: unknown };
-    try {
+  const commands = express.json({ limit: '10kb' });
+  app.post('/api/v1/remediation/:verb', commands, (request, response) => {
+    answerCommand(request, response, (verb, body, who) => {
+      const { remediation } = parts;
       if (remediation === undefined) throw new Error('no rules of remediation are configured');
-      if (typeof who !== 'string' || who.trim() === '') throw new Error('who must say who asks for it');
-      if (request.params.verb === 'revert') remediation.revertAll(who);
-      else if (request.params.verb === 'approve') remediation.approve(String(hash), who);
-      else throw new Error('must be approve or revert');
-      response.json({ accepted: true });
+      if (!isOneOf(REMEDIATION_VERBS, verb)) throw new Error(`must be one of ${REMEDIATION_VERBS.join(', ')}`);
+      if (verb === 'approve' || verb === 'decline') remediation[verb](String(body['hash']), who);
+      else remediation[verb](who);
+      return { accepted: true };
+    });
+  });
+  app.get('/api/v1/webhooks', (_request, response) => void response.json(parts.webhooks.status()));
+  app.get('/api/v1/webhooks/dead', (request, response) => {
+    try {
+      response.json({ deadLetters: parts.webhooks.deadLetters(deadLetterQueryOf(request.query)) });
     } catch (error) {
       response.status(400).json({ error: (error as Error).message });
     }
+  });
+  app.post('/api/v1/webhooks/:verb', commands, (request, response) => {
+    answerCommand(request, response, (verb, body, who) => {
+      if (verb === 'replay') return { replayed: parts.webhooks.replay(deadLetterQueryOf(body), who) };
+      if (verb !== 'enable') throw new Error('must be replay or enable');
+      parts.webhooks.enable(String(body['endpoint']), who);
+      return { accepted: true };
+    });
   });
   app.post('/api/v1/alertmanager', express.json({ limit: '1mb' }), (request, response) => {
     try {
@@ -135,6 +170,40 @@ function buildApp(parts: HttpParts): express.Express {
     response.status(status).json({ error: status < 500 ? error.message : 'internal error' });
   });
   return app;
+}
+
+/** What an operator may ask of the safe loop. */
+const REMEDIATION_VERBS = ['approve', 'decline', 'revert', 'stop', 'resume'] as const;
+
+function isOneOf<T extends string>(all: readonly T[], text: string): text is T {
+  return (all as readonly string[]).includes(text);
+}
+
+/** A command by somebody who says who it is; whatever is wrong with it is answered in a sentence. */
+function answerCommand(
+  request: Request<{ verb: string }>,
+  response: Response,
+  work: (verb: string, body: Record<string, unknown>, who: string) => object,
+): void {
+  const body = (request.body ?? {}) as Record<string, unknown>;
+  const { who } = body;
+  try {
+    if (typeof who !== 'string' || who.trim() === '') throw new Error('who must say who asks for it');
+    response.json(work(request.params.verb, body, who));
+  } catch (error) {
+    response.status(400).json({ error: (error as Error).message });
+  }
+}
+
+function deadLetterQueryOf({ id, endpoint, since, until }: Record<string, unknown>): DeadLetterQuery {
+  const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+  const time = (value: unknown, name: string): number | undefined => {
+    if (value === undefined) return undefined;
+    const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN;
+    if (Number.isNaN(ms)) throw new Error(`${name} must be a time like 2026-11-27T10:00:00Z`);
+    return ms;
+  };
+  return { id: text(id), endpoint: text(endpoint), sinceUnixMs: time(since, 'since'), untilUnixMs: time(until, 'until') };
 }
 
 /**

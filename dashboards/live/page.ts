@@ -62,7 +62,7 @@ function card(incident: Incident): string {
 ${incident.type === 'congestion' ? tables(culprits, victims) : ''}
 ${story.help.length === 0 ? '' : `<p>What would help: ${escapeHtml(story.help.join('; '))}.</p>`}
 <p class="plan"><b>${escapeHtml([incident.plan.action, ...incident.plan.targets].join(' '))}</b>: ${escapeHtml(incident.plan.why)}.
-Expected: ${escapeHtml(incident.plan.expectedEffect)}.${incident.request === null ? '' : ` Asked for by webhook: <b>${incident.request.state}</b>.`}</p>
+Expected: ${escapeHtml(incident.plan.expectedEffect)}.</p>
 <p><a href="/api/v1/incidents/${escapeHtml(incident.id)}">${escapeHtml(incident.id)}</a></p></article>`;
 }
 

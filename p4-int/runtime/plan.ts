@@ -73,8 +73,8 @@ export function stepsOf({ program, insert, modify, remove, reportInterface }: Pl
 }
 
 /** All entries of all tables, in words. Throws SwitchError. */
-export async function readEntries(client: SwitchClient, program: Program): Promise<Entry[]> {
-  const asked = program.tableNames.map((name) => entityOf({ ...EMPTY_ENTRY, tableId: program.tableId(name) }));
+export async function readEntries(client: SwitchClient, program: Program, tables = program.tableNames): Promise<Entry[]> {
+  const asked = tables.map((name) => entityOf({ ...EMPTY_ENTRY, tableId: program.tableId(name) }));
   return (await client.read(asked)).flatMap(({ entity }) => {
     if (entity?.$case !== 'tableEntry' || entity.value.isConst || entity.value.isDefaultAction) return [];
     return [program.decode(entity.value)];

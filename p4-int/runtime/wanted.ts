@@ -63,6 +63,29 @@ export function wantedOf(spec: SwitchSpec): Wanted {
   return { entries, reportInterface: spec.report?.interface };
 }
 
+/** A member of an ECMP group: the buckets that take it, and where it leads. */
+export interface GroupMember {
+  group: number;
+  firstBucket: number;
+  lastBucket: number;
+  nexthop: number;
+  interfaceId: number;
+}
+
+/** The members of all groups that a switch is wanted to have. */
+export function groupMembersOf(spec: SwitchSpec): GroupMember[] {
+  const { entries } = wantedOf(spec);
+  const of = (table: string): Entry[] => entries.filter((one) => one.table === table);
+  const number = (match: MatchValue): number => ('value' in match ? Number(match.value) : 0);
+  const interfaces = new Map(of('nexthop').map(({ match, params }) => [number(match.nexthop_id), Number(params.egress_port)]));
+  return of('ecmp_member').flatMap(({ match: { group_id: group, bucket }, params }) => {
+    const nexthop = Number(params.nexthop_id);
+    const interfaceId = interfaces.get(nexthop);
+    if (bucket.kind !== 'range' || interfaceId === undefined) return [];
+    return { group: number(group), firstBucket: Number(bucket.low), lastBucket: Number(bucket.high), nexthop, interfaceId };
+  });
+}
+
 function routeEntries(routes: readonly RouteSpec[], nexthopIds: ReadonlyMap<string, number>): Entry[] {
   const idOf = (nexthop: string): bigint => {
     const id = nexthopIds.get(nexthop);

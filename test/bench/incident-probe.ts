@@ -39,6 +39,7 @@ export class IncidentProbe {
   settings() {
     return {
       ingest: { sources: [{ addresses: ['127.0.0.1'], emptyLatency: '1us' }] },
+      egress: { allow: [`127.0.0.1:${this.#hook.port}`] },
       webhooks: [{ name: 'bench', url: this.#hook.url, secret: { env: 'HOPSCOPE_BENCH_SECRET' }, minSeverity: 1 }],
     };
   }

@@ -92,6 +92,7 @@ describe.skipIf(prometheus === undefined || alertmanager === undefined || influx
         ...scenarioSettings(story.scenario),
         http: { port: httpPort },
         influx: { url: influxUrl, interval: '1s' },
+        egress: { allow: [`127.0.0.1:${hook.port}`] },
         webhooks: [{ name: 'test', url: `${hook.url}/hook`, secret: { env: 'HOPSCOPE_TEST_SECRET' } }],
         store: { path: join(folder, 'hopscope.db') },
       }),
@@ -172,7 +173,6 @@ describe.skipIf(prometheus === undefined || alertmanager === undefined || influx
     expect(incident.victims.map((v: any) => `${v.namespace}/${v.workload}`).sort()).toEqual(story.truth.victims.toSorted());
     expect(incident.confidence).toBeGreaterThan(0.8);
     expect(incident.plan).toMatchObject({
-      mode: 'observe',
       action: 'limit-egress-rate',
       targets: [`workload/${story.truth.culprit}`],
     });

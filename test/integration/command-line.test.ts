@@ -7,6 +7,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { openDatabase } from '../../collector/store/database.ts';
 import { Outbox } from '../../collector/store/outbox.ts';
 import { scenarioSettings } from '../../collector/scenario-settings.ts';
 import { fabricDatagrams, pcapOf } from '../support/fabric-datagrams.ts';
@@ -181,13 +182,14 @@ describe('start', () => {
     const { port } = silent.address() as { port: number };
     process.env['HOPSCOPE_CLI_SECRET'] = 'a secret of the test, long enough';
     const store = join(folder, `${signal}.db`);
-    const outbox = new Outbox(store);
-    outbox.put({ id: 'msg_1', endpoint: 'a', type: 't', groupKey: 'g', body: '{}', expiresUnixMs: null }, 0);
-    outbox.close();
+    const db = openDatabase(store);
+    const event = { id: 'msg_1', endpoint: 'a', type: 't', groupKey: 'g', body: () => '{}', expiresUnixMs: null };
+    new Outbox(db).put(event, 0);
+    db.close();
     const config = file(
       `${signal}.yaml`,
       `ingest: { address: 127.0.0.1, port: 0 }\nhttp: { port: 0 }\nstore: { path: ${store} }\n` +
-        `webhooks: [{ name: a, url: "http://127.0.0.1:${port}/", secret: { env: HOPSCOPE_CLI_SECRET } }]\n`,
+        `egress: { allow: ["127.0.0.1:${port}"] }\nwebhooks: [{ name: a, url: "http://127.0.0.1:${port}/", secret: { env: HOPSCOPE_CLI_SECRET } }]\n`,
     );
     const running = start(process.execPath, [cli, 'start', '--config', config], { cwd: folder });
     await until('it listens', () => running.output().includes('listening for telemetry reports') && asked);

@@ -67,7 +67,7 @@ function leaseFor(ms: number, targets = 2): Lease {
   }));
   const change = {
     action: 'remark-dscp' as const,
-    switchName: 'leaf-1',
+    executor: 'leaf-1',
     targets: all,
     value: 8,
     culprit: 'analytics/backup',
@@ -86,6 +86,7 @@ function leaseFor(ms: number, targets = 2): Lease {
     expiresBootMs: clock.bootMs() + ms,
     bootId: clock.bootId,
     reapplied: 0,
+    renewed: 0,
   };
 }
 const held = (): number => server.entries().filter(({ metadata }) => metadata.toString().startsWith(COOKIE)).length;

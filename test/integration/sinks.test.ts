@@ -28,6 +28,7 @@ describe('one burst, from the first postcard to the last event', () => {
     collector = await startTestCollector({
       ...scenarioSettings(story.scenario),
       congestion: { incidentQuiet: '1500ms' },
+      egress: { allow: [`127.0.0.1:${hook.port}`] },
       webhooks: [{ name: 'hook', url: `${hook.url}/in`, secret: { env: 'HOPSCOPE_SINKS_SECRET' }, minSeverity: 1 }],
       otlp: { url: otlp.url },
     });
@@ -57,7 +58,7 @@ describe('one burst, from the first postcard to the last event', () => {
     const { data } = events.at(-1);
     expect(data.state).toBe('closed');
     expect(`${data.culprits[0].namespace}/${data.culprits[0].workload}`).toBe(story.truth.culprit);
-    expect(data.plan).toMatchObject({ action: 'limit-egress-rate', mode: 'observe', targets: ['workload/analytics/backup'] });
+    expect(data.plan).toMatchObject({ action: 'limit-egress-rate', targets: ['workload/analytics/backup'] });
     expect(new Set(hook.received.map((r) => r.headers['webhook-id'])).size).toBe(events.length);
   });
 

@@ -7,7 +7,9 @@ import { join } from 'node:path';
 import type { Clock, Lease } from '../../alerts/remediation/change.ts';
 import type { FabricHealth } from '../../alerts/remediation/guard.ts';
 import type { Rule } from '../../alerts/remediation/rule.ts';
-import { SafeLoop, type Device } from '../../alerts/remediation/safe-loop.ts';
+import type { Executor } from '../../alerts/remediation/executor.ts';
+import { Journal } from '../../alerts/remediation/journal.ts';
+import { SafeLoop } from '../../alerts/remediation/safe-loop.ts';
 import { AuditLog } from '../../collector/store/audit.ts';
 import { openSafetyStore, type SafetyStore } from '../../collector/store/safety.ts';
 import { incidentOf } from './incidents.ts';
@@ -23,6 +25,7 @@ export const RULE: Rule = {
   minConfidence: 0.8,
   minPredictedEffect: 0.2,
   leaseMs: 120_000,
+  renewals: 0,
 };
 
 const HEALTHY: FabricHealth = {
@@ -37,7 +40,7 @@ const HEALTHY: FabricHealth = {
 const BEGIN_UNIX_MS = Date.parse('2026-11-27T00:00:00Z');
 
 /** A switch that keeps what is written until its own clock has passed its expiry, or somebody takes it off. */
-export class VirtualSwitch implements Device {
+export class VirtualSwitch implements Executor {
   readonly entries = new Map<string, { count: number; expiresMs: number }>();
   applied = 0;
   /** Throws this at every call. */
@@ -234,9 +237,10 @@ export class VirtualLoop {
     const audit = new AuditLog(this.auditPath, (head) => store.put('audit-head', 'head', head));
     const loop = new SafeLoop({
       rules: this.rules,
-      devices: new Map([['leaf-1', this.device]]),
+      executors: new Map([['leaf-1', this.device]]),
       store,
-      audit,
+      journal: new Journal({ audit, clock: this.clock, notice: (sentence) => this.notices.push(sentence) }),
+      membersOf: () => [],
       clock: this.clock,
       protectedAddresses: ['10.99.0.1'],
       isStopped: () => this.isStopped,
@@ -249,7 +253,6 @@ export class VirtualLoop {
           others: { atNs, congestedNs: this.#othersNs, reports, queues: 1 },
         };
       },
-      notice: (sentence) => this.notices.push(sentence),
     });
     return { store, audit, loop };
   }

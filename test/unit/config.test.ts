@@ -50,7 +50,17 @@ webhooks: [{ name: a, url: ftp://x, secret: {} }]
   it.each([
     ['http: { address: 0.0.0.0 }', 'http.token'],
     ['ingest: { sources: [{ addresses: [::1], occupancyUnit: cells }] }', 'ingest.sources[0].occupancyUnitBytes'],
-    ['remediation: { mode: webhook }', 'webhooks'],
+    ['egress: { allow: ["example.net"] }', 'egress.allow[0]'],
+    ['egress: { allow: ["127.1:80"] }', 'egress.allow[0]'],
+    [
+      'remediation: { rules: [{ name: a, action: limit-egress, value: 400M, namespaces: [x], endpoint: b }] }',
+      'remediation.rules[0].endpoint',
+    ],
+    ['remediation: { rules: [{ name: a, action: limit-rate, value: 400M, namespaces: [x] }] }', 'remediation.rules[0].switches'],
+    [
+      'remediation: { rules: [{ name: a, action: limit-egress, value: 400M, namespaces: [x], lease: 1h, renewals: 1 }] }',
+      'remediation.rules[0].renewals',
+    ],
     ['congestion: { openWait: 10us, closeWait: 20us }', 'congestion.closeWait'],
     ['nodes: [{ id: 1, name: a }, { id: 1, name: b }]', 'nodes'],
   ])('%s needs %s', (text, path) => expect(problemsOf(text)[0]).toMatch(new RegExp(`^${path.replace(/[[\]]/g, '\\$&')}: `)));

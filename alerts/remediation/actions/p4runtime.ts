@@ -9,7 +9,7 @@ import { entityOf, readEntries } from '../../../p4-int/runtime/plan.ts';
 import type { ShippedProgram } from '../../../p4-int/runtime/shipped-program.ts';
 import { askTime } from '../../../p4-int/runtime/switch-clock.ts';
 import { flowMatch } from '../../../p4-int/runtime/wanted.ts';
-import type { ActionKind, FlowTarget, Lease } from '../change.ts';
+import { SWITCH_ACTIONS, type Lease, type SwitchAction, type Target } from '../change.ts';
 
 const COOKIE = 'hopscope:lease:';
 /** Above what else a table may hold: these tables hold nothing else of ours. */
@@ -17,11 +17,13 @@ const PRIORITY = 1000;
 /** A meter's bucket: a fifth of a second, and three full packets at least. */
 const MIN_BURST_BYTES = 4500;
 
-const TABLE: Record<ActionKind, { table: string; action: string; param?: string }> = {
+const TABLE: Record<SwitchAction, { table: string; action: string; param?: string }> = {
   'remark-dscp': { table: 'dscp_remark', action: 'remark_dscp', param: 'dscp' },
   'override-queue': { table: 'queue_override', action: 'override_queue', param: 'queue_id' },
   'limit-rate': { table: 'rate_limit', action: 'limit_rate' },
+  'shift-ecmp': { table: 'ecmp_override', action: 'move_to_nexthop' },
 };
+const TABLES = Object.values(TABLE).map(({ table }) => table);
 
 export class P4RuntimeDevice {
   readonly #client: SwitchClient;
@@ -78,7 +80,7 @@ export class P4RuntimeDevice {
   async #entries(): Promise<Entry[]> {
     const pipeline = await this.#client.pipeline('cookie');
     if (pipeline?.cookie !== this.#shipped.cookie) return [];
-    const entries = await readEntries(this.#client, this.#shipped.program);
+    const entries = await readEntries(this.#client, this.#shipped.program, TABLES);
     return entries.filter(({ cookie }) => cookie.startsWith(COOKIE));
   }
 
@@ -91,24 +93,42 @@ export class P4RuntimeDevice {
   }
 }
 
-function entryOf({ id, change }: Lease, target: FlowTarget, expiresUs: bigint): Entry {
-  const { table, action, param } = TABLE[change.action];
+function entryOf({ id, change }: Lease, target: Target, expiresUs: bigint): Entry {
+  const action = SWITCH_ACTIONS.find((one) => one === change.action);
+  if (action === undefined) throw new Error(`${change.action} is nothing that a switch does`);
+  const { table, action: name, param } = TABLE[action];
   const rate = BigInt(change.value);
   const burst = rate / 5n > BigInt(MIN_BURST_BYTES) ? rate / 5n : BigInt(MIN_BURST_BYTES);
   return {
     table,
-    match: flowMatch({
-      source: { value: addressNumber(target.source), length: 128 },
-      destination: { value: addressNumber(target.destination), length: 128 },
-      protocol: target.protocol,
-      ...(target.destinationPort !== undefined && { destinationPort: target.destinationPort }),
-    }),
+    match: matchOf(target),
     priority: PRIORITY,
-    action,
-    params: { ...(param !== undefined && { [param]: BigInt(change.value) }), expires_us: expiresUs },
-    ...(change.action === 'limit-rate' && {
+    action: name,
+    params: {
+      ...(param !== undefined && { [param]: BigInt(change.value) }),
+      ...('nexthop' in target && { nexthop_id: BigInt(target.nexthop) }),
+      expires_us: expiresUs,
+    },
+    ...(action === 'limit-rate' && {
       meter: { committedRate: rate, committedBurst: burst, peakRate: rate, peakBurst: burst },
     }),
     cookie: COOKIE + id,
   };
+}
+
+function matchOf(target: Target): Entry['match'] {
+  if ('group' in target) {
+    const { group, firstBucket, lastBucket } = target;
+    return {
+      group_id: { kind: 'exact', value: BigInt(group) },
+      bucket: { kind: 'range', low: BigInt(firstBucket), high: BigInt(lastBucket) },
+    };
+  }
+  if ('workload' in target) throw new Error('a workload is nothing that a switch knows');
+  return flowMatch({
+    source: { value: addressNumber(target.source), length: 128 },
+    destination: { value: addressNumber(target.destination), length: 128 },
+    protocol: target.protocol,
+    ...(target.destinationPort !== undefined && { destinationPort: target.destinationPort }),
+  });
 }

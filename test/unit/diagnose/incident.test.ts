@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { IncidentBook, severityOf } from '../../../collector/diagnose/incident.ts';
 import type { CongestionEvent, Culprit, Incident, IncidentChange, Plan, Victim } from '../../../collector/event.ts';
 
-const PLAN: Plan = { action: 'none', targets: [], why: '', expectedEffect: '', undo: '', mode: 'observe', planHash: '' };
+const PLAN: Plan = { action: 'none', targets: [], why: '', expectedEffect: '', undo: '', planHash: '' };
 const culprit = (workload: string, buildUpShare = 0.9, kind: Culprit['kind'] = 'workload'): Culprit => ({
   namespace: 'shop',
   workload,

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { judgeEffect, type Observation, type Window } from '../../../alerts/remediation/effect.ts';
-import { charterOf, downgraded, modeOf, NO_RECORD } from '../../../alerts/remediation/rule.ts';
+import { afterVerdict, charterOf, modeOf, NO_RECORD, promotionOf } from '../../../alerts/remediation/rule.ts';
 import { RULE } from '../../support/virtual-loop.ts';
 
 /** A window of ten seconds in which the queue, and the others, were congested for such a share of the time. */
@@ -44,12 +44,25 @@ describe('a rule', () => {
     let record = NO_RECORD;
     const modes = [0, 1, 2, 3, 4].map(() => {
       const mode = modeOf(RULE, record);
-      record = downgraded(RULE, record);
+      record = afterVerdict(RULE, record, 'none');
       return mode;
     });
     expect(modes).toEqual(['auto', 'approve', 'recommend', 'observe', 'observe']);
     expect(record.failed).toBe(5);
     expect(modeOf({ ...RULE, mode: 'recommend' }, NO_RECORD)).toBe('recommend');
+  });
+
+  it('is on the way to auto by days, recommendations and agreement', () => {
+    const day = 24 * 3600e3;
+    const good = { ...NO_RECORD, sinceUnixMs: 0, recommended: 50, agreed: 40, declined: 2 };
+    expect(promotionOf(good, 14 * day)).toEqual({
+      isDue: true,
+      text: '14 of 14 days, 50 of 50 recommendations, people agreed with 40 of 42 that they answered (95 % needed)',
+    });
+    expect(promotionOf(good, 13 * day).isDue).toBe(false);
+    expect(promotionOf({ ...good, recommended: 49 }, 14 * day).isDue).toBe(false);
+    expect(promotionOf({ ...good, declined: 3 }, 14 * day).isDue).toBe(false);
+    expect(promotionOf(NO_RECORD, 14 * day).text).toContain('0 of 14 days');
   });
 
   it('says in four lines what it is', () => {

@@ -10,7 +10,7 @@ import { RULE } from '../../support/virtual-loop.ts';
 
 const GOOD: Change = {
   action: 'remark-dscp',
-  switchName: 'leaf-1',
+  executor: 'leaf-1',
   targets: [
     { source: '10.244.1.21', destination: '10.244.2.20', protocol: 6, destinationPort: 9000 },
     { source: 'fd00::21', destination: 'fd00::20', protocol: 17 },
@@ -49,7 +49,7 @@ describe('the scope of a change', () => {
     [{ targets: [{ ...target, destinationPort: 70_000 }] }, 'port 70000 is none'],
     [{ targets: [{ ...target, mask: 0 } as never] }, 'a target has mask, which means nothing here'],
     [{ targets: [null as never] }, 'a target is nothing'],
-    [{ switchName: 'leaf-2' }, 'the rule may not write to leaf-2'],
+    [{ executor: 'leaf-2' }, 'the rule may not write to leaf-2'],
     [{ action: 'limit-rate' }, "its action limit-rate is not the rule's"],
     [{ value: 64 }, 'its value 64 is out of range'],
     [{ value: 48 }, "DSCP 48 belongs to the network's own control"],
@@ -89,7 +89,7 @@ describe('the scope of a change', () => {
     );
     const keys = [
       'action',
-      'switchName',
+      'executor',
       'targets',
       'value',
       'culprit',
@@ -131,7 +131,7 @@ function isWithin(plan: any): boolean {
     Number.isInteger(value) && (value as number) >= low && (value as number) <= high;
   return (
     plan.action === 'remark-dscp' &&
-    plan.switchName === 'leaf-1' &&
+    plan.executor === 'leaf-1' &&
     whole(plan.value, 0, 63) &&
     plan.value !== 48 &&
     plan.value !== 56 &&
@@ -177,6 +177,7 @@ describe('evidence and budgets', () => {
     expiresBootMs: 120_000,
     bootId: 'boot',
     reapplied: 0,
+    renewed: 0,
     ...changes,
   });
   it('one change an incident and a switch, and few at a time', () => {
@@ -184,7 +185,7 @@ describe('evidence and budgets', () => {
     expect(budgetFault(GOOD, [lease({ change: GOOD })], [], now)).toMatch(/for this incident/);
     expect(budgetFault(GOOD, [lease()], [], now)).toMatch(/change of leaf-1 is in force/);
     const elsewhere = Array.from({ length: 4 }, (_, i) =>
-      lease({ change: { ...GOOD, switchName: `leaf-${i + 2}`, incidentId: `x${i}` } }),
+      lease({ change: { ...GOOD, executor: `leaf-${i + 2}`, incidentId: `x${i}` } }),
     );
     expect(budgetFault(GOOD, elsewhere, [], now)).toMatch(/4 changes are in force/);
   });
@@ -238,7 +239,7 @@ describe('evidence and budgets', () => {
     const others: Partial<Change>[] = [
       { value: 9 },
       { leaseMs: 130_000 },
-      { switchName: 'leaf-2' },
+      { executor: 'leaf-2' },
       { targets: [GOOD.targets[1]] },
     ];
     expect(new Set([GOOD, ...others.map((one) => ({ ...GOOD, ...one }))].map(changeHash)).size).toBe(5);

@@ -24,7 +24,7 @@ describe('a congestion that a change ends', () => {
     await fabric.run(60);
     expect(fabric.device.inForce).toBe(1);
     const [lease] = fabric.loop.leases;
-    expect(lease).toMatchObject({ state: 'active', change: { switchName: 'leaf-1', value: 8, culprit: 'analytics/backup' } });
+    expect(lease).toMatchObject({ state: 'active', change: { executor: 'leaf-1', value: 8, culprit: 'analytics/backup' } });
     expect(lease.change.targets).toHaveLength(2);
     expect(records().find(({ kind }) => kind === 'judged')).toMatchObject({ effect: 'effective', predicted: 0.95 });
     await fabric.run(100);

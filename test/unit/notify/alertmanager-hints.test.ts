@@ -1,7 +1,7 @@
 // Alertmanager's hint: which incident an alert is about, and what is not a payload.
 
 import { expect, it } from 'vitest';
-import { linkAlerts } from '../../../alerts/remediation/alertmanager.ts';
+import { AlertmanagerHints } from '../../../alerts/notify/alertmanager-hints.ts';
 import type { Incident, LinkedAlert } from '../../../collector/event.ts';
 import { incidentOf } from '../../support/incidents.ts';
 
@@ -12,9 +12,17 @@ const VICTIM = { alertname: 'FabricVictimBudget', namespace: 'core5g', workload:
 function alert(labels: Record<string, string>, changes: object = {}) {
   return { status: 'firing', labels, startsAt: '2026-11-24T10:00:05Z', fingerprint: 'f1', ...changes };
 }
-function link(alerts: object[], incidents: Incident[]) {
+function hintsOf(incidents: Incident[]) {
   const linked: [string, LinkedAlert][] = [];
-  const result = linkAlerts({ version: '4', alerts }, incidents, (id, known) => linked.push([id, known]) > 0);
+  const hints = new AlertmanagerHints({
+    incidents: () => incidents,
+    link: (id, known) => linked.push([id, known]) > 0,
+  });
+  return { hints, linked };
+}
+function link(alerts: object[], incidents: Incident[]) {
+  const { hints, linked } = hintsOf(incidents);
+  const result = hints.take({ version: '4', alerts });
   return { result, ids: linked.map(([id]) => id) };
 }
 
@@ -39,13 +47,37 @@ it('an alert that is new belongs to the open incident, the end of an old one to 
 });
 
 it('says how many were linked, unmatched and left out, and takes any number', () => {
-  const alerts = Array.from({ length: 1500 }, (_, i) => alert(i === 0 ? CULPRIT : { alertname: 'X' }));
-  expect(link(alerts, [incidentOf()]).result).toEqual({ linked: 1, unmatched: 1499, truncated: 0 });
+  const alerts = Array.from({ length: 1500 }, (_, i) => alert(i === 0 ? CULPRIT : { alertname: 'X' }, { fingerprint: `f${i}` }));
+  expect(link(alerts, [incidentOf()]).result).toEqual({ linked: 1, unmatched: 1499, repeated: 0, truncated: 0 });
 });
 
 it.each([[undefined], ['text'], [{ version: '3', alerts: [] }], [{ version: '4', alerts: [{}] }]])(
   '%j is refused with a sentence',
   (body) => {
-    expect(() => linkAlerts(body, [], () => true)).toThrow(/^not an Alertmanager webhook of version "4": /);
+    expect(() => hintsOf([]).hints.take(body)).toThrow(/^not an Alertmanager webhook of version "4": /);
   },
 );
+
+it('three copies of each payload, shuffled and again five minutes later, count once', () => {
+  const { hints, linked } = hintsOf([incidentOf()]);
+  const payload = (status: string, groupKey: string) => ({
+    version: '4',
+    groupKey,
+    truncatedAlerts: groupKey === 'b' ? 2 : 0,
+    alerts: [alert(CULPRIT, { status }), alert(VICTIM, { status, fingerprint: 'f2' })],
+  });
+  const copies = [1, 2, 3].flatMap(() => [payload('firing', 'a'), payload('firing', 'b'), payload('resolved', 'a')]);
+  for (const i of [4, 0, 8, 2, 6, 1, 7, 3, 5, 5, 0]) hints.take(copies[i]);
+  expect(linked).toHaveLength(6);
+  expect(hints.counts).toEqual({ linked: 6, unmatched: 0, repeated: 16, truncated: 2 * 3 });
+});
+
+it('an alert that came before its incident is linked when it comes again', () => {
+  const incidents: Incident[] = [];
+  const { hints, linked } = hintsOf(incidents);
+  hints.take({ version: '4', alerts: [alert(CULPRIT)] });
+  incidents.push(incidentOf());
+  hints.take({ version: '4', alerts: [alert(CULPRIT)] });
+  expect(hints.counts).toMatchObject({ linked: 1, unmatched: 1, repeated: 0 });
+  expect(linked).toHaveLength(1);
+});
