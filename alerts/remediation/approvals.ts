@@ -19,13 +19,30 @@ export class Approvals {
   readonly #waiting = new Map<string, Approval>();
   /** Who said yes, by hash. */
   readonly #by = new Map<string, string>();
+  /** By incident: what was offered, and what was answered for good. */
+  readonly #offered = new Map<string, Set<string>>();
+  readonly #answered = new Map<string, Set<string>>();
 
   get waiting(): Approval[] {
     return [...this.#waiting.values()];
   }
 
-  offer(approval: Approval): void {
-    if (!this.#waiting.has(approval.hash) && this.#waiting.size < MAX_WAITING) this.#waiting.set(approval.hash, approval);
+  /** True when it is offered for the first time about its incident. What was answered is not asked again while the incident goes on. */
+  offer(approval: Approval): boolean {
+    const { hash, change } = approval;
+    if (this.#answered.get(change.incidentId)?.has(hash) === true) return false;
+    if (!this.#waiting.has(hash) && this.#waiting.size < MAX_WAITING) this.#waiting.set(hash, approval);
+    const offered = this.#offered.get(change.incidentId) ?? new Set();
+    if (offered.has(hash)) return false;
+    this.#offered.set(change.incidentId, offered.add(hash));
+    return true;
+  }
+
+  /** Forgets what was offered and answered about other incidents than these. */
+  keepOnly(incidentIds: ReadonlySet<string>): void {
+    for (const known of [this.#offered, this.#answered]) {
+      for (const id of known.keys()) if (!incidentIds.has(id)) known.delete(id);
+    }
   }
 
   /** Throws a plain sentence where nothing waits with that hash, or this person may not say so. */
@@ -39,8 +56,14 @@ export class Approvals {
   /** Throws a plain sentence where nothing waits with that hash. */
   decline(hash: string, who: string): Approval {
     const approval = this.#find(hash, who);
-    this.#drop(hash);
+    this.close(approval);
     return approval;
+  }
+
+  /** It is answered, and nothing is to be done. */
+  close({ hash, change: { incidentId } }: Approval): void {
+    this.#answered.set(incidentId, (this.#answered.get(incidentId) ?? new Set()).add(hash));
+    this.#drop(hash);
   }
 
   /** Who approved it; it is used up by being asked for. */

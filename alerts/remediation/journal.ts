@@ -43,11 +43,9 @@ export class Journal {
     this.decisions.set(kind, (this.decisions.get(kind) ?? 0) + 1);
   }
 
-  /** As record, once in a while for the same thing; true when it was said. */
-  say(key: string, kind: string, record: Record<string, unknown>): boolean {
-    if (!this.#isNews(key)) return false;
-    this.record(kind, record);
-    return true;
+  /** As record, once in a while for the same thing. */
+  say(key: string, kind: string, record: Record<string, unknown>): void {
+    if (this.#isNews(key)) this.record(kind, record);
   }
 
   notice(sentence: string): void {

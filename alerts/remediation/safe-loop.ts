@@ -109,11 +109,12 @@ export class SafeLoop {
    * turn, if it would still be proposed then; what is only recommended is not done, and the yes goes to the rule's record.
    */
   approve(hash: string, who: string): void {
-    const { change } = this.#approvals.approve(hash, who);
+    const approval = this.#approvals.approve(hash, who);
+    const { change } = approval;
     this.#options.journal.record('approved', { hash, who });
     this.#remember(change, (record) => ({ ...record, agreed: record.agreed + 1 }));
     const rule = this.#ruleOf(change);
-    if (rule !== undefined && modeOf(rule, this.recordOf(rule)) === 'recommend') this.#approvals.take(hash);
+    if (rule !== undefined && modeOf(rule, this.recordOf(rule)) === 'recommend') this.#approvals.close(approval);
   }
 
   /** A person says no. Throws as approve does. */
@@ -128,6 +129,7 @@ export class SafeLoop {
     const open = incidents.filter(({ state }) => state === 'open');
     const ids = new Set(open.map(({ id }) => id));
     for (const id of this.#first.keys()) if (!ids.has(id)) this.#first.delete(id);
+    this.#approvals.keepOnly(ids);
     for (const hash of this.#approvals.lapse(clock.unixMs())) journal.record('approval-lapsed', { hash });
     const proposed = new Set<string>();
     for (const incident of open) {
@@ -156,10 +158,10 @@ export class SafeLoop {
     const lines = changeLines(change);
     if (mode !== 'auto') {
       const kind = mode === 'observe' ? 'would-do' : 'recommended';
-      const isNew = journal.say(`${incident.id} ${hash}`, kind, { ...about, hash, lines, predicted: change.predictedEffect });
+      journal.say(`${incident.id} ${hash}`, kind, { ...about, hash, lines, predicted: change.predictedEffect });
       if (mode === 'observe') return undefined;
+      const isNew = this.#approvals.offer({ hash, change, lines, proposedUnixMs: clock.unixMs(), author: rule.author });
       if (isNew) this.#remember(change, (record) => ({ ...record, recommended: record.recommended + 1 }));
-      this.#approvals.offer({ hash, change, lines, proposedUnixMs: clock.unixMs(), author: rule.author });
       if (mode === 'recommend') return hash;
     }
     const who = mode === 'auto' ? null : this.#approvals.take(hash);

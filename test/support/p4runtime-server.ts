@@ -45,6 +45,8 @@ export interface StrictServer {
   /** Updates that were applied. */
   writes: number;
   entries(): TableEntry[];
+  /** Another controller takes these off, as one does that knows of no entries but its own. */
+  takeOff(isTaken: (entry: TableEntry) => boolean): void;
   /** Sends a list of digests to who leads. */
   sendDigest(digestId: number, listId: bigint): void;
   /** Lists that were acknowledged. */
@@ -63,6 +65,9 @@ export async function startStrictServer(options: StrictServerOptions = {}): Prom
       return running.writes;
     },
     entries: () => [...running.entries.values()],
+    takeOff: (isTaken) => {
+      for (const [key, entry] of running.entries) if (isTaken(entry)) running.entries.delete(key);
+    },
     sendDigest: (digestId, listId) => running.sendDigest(digestId, listId),
     acknowledged: () => running.acknowledged,
     restart: async () => {

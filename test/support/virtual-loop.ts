@@ -12,6 +12,7 @@ import { Journal } from '../../alerts/remediation/journal.ts';
 import { SafeLoop } from '../../alerts/remediation/safe-loop.ts';
 import { AuditLog } from '../../collector/store/audit.ts';
 import { openSafetyStore, type SafetyStore } from '../../collector/store/safety.ts';
+import type { Incident } from '../../collector/event.ts';
 import { incidentOf } from './incidents.ts';
 
 export const RULE: Rule = {
@@ -110,6 +111,10 @@ export class VirtualLoop {
   world: World;
   health: FabricHealth = HEALTHY;
   isStopped = false;
+  /** Nothing can be written to the store or the audit file. */
+  isDiskFull = false;
+  /** Instead of the one incident at the queue. */
+  incidentsNow: (() => Incident[]) | undefined;
   readonly notices: string[] = [];
   loop: SafeLoop;
   #store: SafetyStore;
@@ -121,6 +126,7 @@ export class VirtualLoop {
   #quietMs = 0;
   #incidents = 0;
   #isBroken = false;
+  readonly #executors = new Map<string, Executor>();
 
   constructor(world: World = FIXABLE, rules: Rule[] = [RULE]) {
     this.world = world;
@@ -134,7 +140,15 @@ export class VirtualLoop {
     };
     this.clock = clock;
     this.device = new VirtualSwitch(clock);
+    this.#executors.set('leaf-1', this.device);
     ({ store: this.#store, audit: this.#audit, loop: this.loop } = this.#begin());
+  }
+
+  /** Another switch that rules may name. */
+  addSwitch(name: string): VirtualSwitch {
+    const added = new VirtualSwitch(this.clock);
+    this.#executors.set(name, added);
+    return added;
   }
 
   get auditPath(): string {
@@ -206,8 +220,14 @@ export class VirtualLoop {
     }
   }
 
-  incidents() {
+  incidents(): Incident[] {
+    if (this.incidentsNow !== undefined) return this.incidentsNow();
     if (this.#openedMs === undefined) return [];
+    return [this.incidentWith(`inc_${this.#incidents}`, this.#openedMs, ['leaf-1', 'spine-1', 'leaf-2'])];
+  }
+
+  /** An open incident that flows of analytics/backup cause, on this way. */
+  incidentWith(id: string, openedMs: number, path: string[]): Incident {
     const wall = (ms: number): string => new Date(BEGIN_UNIX_MS + ms + this.clock.wallOffsetMs).toISOString();
     const base = incidentOf();
     const [event] = base.events;
@@ -218,26 +238,39 @@ export class VirtualLoop {
       destinationPort: 9000,
       protocol: 6,
       sender: 'analytics/backup',
-      path: ['leaf-1', 'spine-1', 'leaf-2'],
+      path,
       buildUpShare: 0.45,
       buildUpBytes: 1e6,
     }));
-    const incident = incidentOf({
-      id: `inc_${this.#incidents}`,
-      openedAt: wall(this.#openedMs),
+    return incidentOf({
+      id,
+      openedAt: wall(openedMs),
       updatedAt: wall(this.clock.nowMs - this.#quietMs),
       events: [{ ...event, flows } as typeof event],
     });
-    return [incident];
+  }
+
+  /** Writing fails while the disk is full. */
+  #fillDisk(store: SafetyStore, audit: AuditLog): void {
+    const whenThereIsRoom =
+      <A extends unknown[]>(write: (...args: A) => void) =>
+      (...args: A): void => {
+        if (this.isDiskFull) throw new Error('database or disk is full');
+        write(...args);
+      };
+    store.put = whenThereIsRoom(store.put.bind(store));
+    store.remove = whenThereIsRoom(store.remove.bind(store));
+    audit.append = whenThereIsRoom(audit.append.bind(audit));
   }
 
   #begin() {
     const { store, damage } = openSafetyStore(this.storePath, this.clock.unixMs());
     if (damage !== undefined) this.notices.push(damage);
     const audit = new AuditLog(this.auditPath, (head) => store.put('audit-head', 'head', head));
+    this.#fillDisk(store, audit);
     const loop = new SafeLoop({
       rules: this.rules,
-      executors: new Map([['leaf-1', this.device]]),
+      executors: this.#executors,
       store,
       journal: new Journal({ audit, clock: this.clock, notice: (sentence) => this.notices.push(sentence) }),
       membersOf: () => [],

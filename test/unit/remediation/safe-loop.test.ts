@@ -145,7 +145,160 @@ describe('an approval', () => {
   });
 });
 
+describe('what people say', () => {
+  it('no: it is not done, and the rule remembers', async () => {
+    const rule = { ...RULE, mode: 'approve' as const };
+    fabric = new VirtualLoop(FIXABLE, [rule]);
+    await fabric.run(60);
+    const [{ hash }] = fabric.loop.approvals;
+    fabric.loop.decline(hash, 'ada');
+    expect(fabric.loop.recordOf(rule)).toMatchObject({ recommended: 1, agreed: 0, declined: 1 });
+    expect(kinds()).toContain('declined');
+    expect(() => fabric.loop.approve(hash, 'ada')).toThrow('nothing waits');
+    expect(fabric.device.applied).toBe(0);
+  });
+
+  it('yes: not by who wrote the rule', async () => {
+    fabric = new VirtualLoop(FIXABLE, [{ ...RULE, mode: 'approve', author: 'ada' }]);
+    await fabric.run(60);
+    const [{ hash }] = fabric.loop.approvals;
+    expect(() => fabric.loop.approve(hash, 'ada')).toThrow('ada wrote the rule backup-yields: somebody else must approve');
+    fabric.loop.approve(hash, 'bob');
+    await fabric.run(1);
+    expect(fabric.device.inForce).toBe(1);
+  });
+
+  it('yes to what is only recommended: it is not done, and the rule comes nearer to being let', async () => {
+    const rule = { ...RULE, mode: 'recommend' as const };
+    fabric = new VirtualLoop(FIXABLE, [rule]);
+    await fabric.run(60);
+    const [{ hash }] = fabric.loop.approvals;
+    fabric.loop.approve(hash, 'ada');
+    await fabric.run(30);
+    expect(fabric.device.applied).toBe(0);
+    expect(fabric.loop.recordOf(rule)).toMatchObject({ recommended: 1, agreed: 1, sinceUnixMs: expect.any(Number) });
+    fabric.restart();
+    expect(fabric.loop.recordOf(rule)).toMatchObject({ recommended: 1, agreed: 1 });
+  });
+});
+
+describe('a change that helps', () => {
+  it('is given as many further terms as its rule says, judged anew in each, and ends', async () => {
+    fabric = new VirtualLoop(FIXABLE, [{ ...RULE, renewals: 2 }]);
+    await fabric.run(300);
+    expect(fabric.loop.leases).toMatchObject([{ renewed: 2 }]);
+    expect(fabric.device.inForce).toBe(1);
+    await fabric.run(100);
+    expect(fabric.device.entries.size).toBe(0);
+    expect(kinds().filter((kind) => kind === 'renewed')).toHaveLength(2);
+    expect(kinds().filter((kind) => kind === 'judged')).toHaveLength(3);
+    const [renewing, renewed] = [kinds().indexOf('renewing'), kinds().indexOf('renewed')];
+    expect(renewing).toBeLessThan(renewed);
+  });
+
+  it('is given none when reports stop, or the store takes nothing: it ends when it would have', async () => {
+    for (const spoil of ['blind', 'disk'] as const) {
+      fabric = new VirtualLoop({ ...FIXABLE, isBlind: (now) => spoil === 'blind' && now > 80_000 }, [{ ...RULE, renewals: 5 }]);
+      await fabric.run(80);
+      expect(fabric.device.inForce).toBe(1);
+      if (spoil === 'disk') fabric.isDiskFull = true;
+      await fabric.run(70);
+      expect(fabric.device.entries.size).toBe(0);
+      if (spoil === 'blind') fabric.close();
+    }
+  });
+});
+
+describe('two rules', () => {
+  it('about one incident: one change at a time', async () => {
+    const other = { ...RULE, name: 'backup-slows', action: 'limit-rate' as const, value: 1e6, switches: ['leaf-2'] };
+    fabric = new VirtualLoop(FIXABLE, [RULE, other]);
+    const second = fabric.addSwitch('leaf-2');
+    for (let i = 0; i < 300; i++) {
+      await fabric.run(1);
+      expect(fabric.device.inForce + second.inForce).toBeLessThanOrEqual(1);
+    }
+    expect(fabric.device.applied).toBeGreaterThan(0);
+  });
+
+  it(
+    'that fight, each causing what the other sees: six changes an hour at most, rules step down, and the end is as the beginning',
+    {
+      timeout: 60_000,
+    },
+    async () => {
+      const other = { ...RULE, name: 'backup-slows', action: 'limit-rate' as const, value: 1e6, switches: ['leaf-2'] };
+      // The queue is congested whatever is done: here or there.
+      fabric = new VirtualLoop({ ...FIXABLE, remedied: (share) => share }, [RULE, other]);
+      const second = fabric.addSwitch('leaf-2');
+      let [here, there] = [0, 0];
+      fabric.incidentsNow = () => {
+        const isThere = fabric.device.inForce > 0 && second.inForce === 0;
+        if (isThere) here = fabric.clock.nowMs;
+        else there = fabric.clock.nowMs;
+        return isThere
+          ? [fabric.incidentWith(`there_${there}`, there, ['leaf-2'])]
+          : [fabric.incidentWith(`here_${here}`, here, ['leaf-1'])];
+      };
+      for (let hour = 0; hour < 24; hour++) {
+        const before = fabric.device.applied + second.applied;
+        for (let i = 0; i < HOUR; i++) {
+          await fabric.run(1);
+          expect(fabric.device.inForce + second.inForce).toBeLessThanOrEqual(2);
+        }
+        expect(fabric.device.applied + second.applied - before).toBeLessThanOrEqual(6);
+      }
+      expect(fabric.device.applied).toBeGreaterThan(0);
+      fabric.isStopped = true;
+      await fabric.run(2);
+      expect(fabric.device.entries.size + second.entries.size).toBe(0);
+      expect(modeOf(RULE, fabric.loop.recordOf(RULE))).not.toBe('auto');
+    },
+  );
+});
+
+describe('a switch that never answers', () => {
+  it('keeps no other from being undone in time', async () => {
+    const other = { ...RULE, name: 'backup-slows', action: 'limit-rate' as const, value: 1e6, switches: ['leaf-2'] };
+    fabric = new VirtualLoop(FIXABLE, [RULE, other]);
+    const second = fabric.addSwitch('leaf-2');
+    fabric.incidentsNow = () => [
+      fabric.incidentWith('inc_1', 0, ['leaf-1']),
+      { ...fabric.incidentWith('inc_2', 0, ['leaf-2']), culprits: fabric.incidentWith('inc_2', 0, []).culprits },
+    ];
+    await fabric.run(40);
+    expect(fabric.device.inForce).toBe(1);
+    // It hangs in the middle of being looked at.
+    fabric.device.held = () => new Promise(() => undefined);
+    fabric.device.dies = 'before remove';
+    await fabric.run(5);
+    fabric.isStopped = true;
+    const began = performance.now();
+    await fabric.run(1);
+    expect(performance.now() - began).toBeLessThan(1000);
+    expect(second.entries.size).toBe(0);
+  });
+});
+
 describe('what goes wrong', () => {
+  it('a full disk: nothing new is done, what is in force is undone, and it goes on when there is room', async () => {
+    fabric = new VirtualLoop();
+    fabric.isDiskFull = true;
+    await fabric.run(60);
+    expect(fabric.device.applied).toBe(0);
+    fabric.isDiskFull = false;
+    await fabric.run(60);
+    expect(fabric.device.inForce).toBe(1);
+    fabric.isDiskFull = true;
+    await fabric.run(120);
+    expect(fabric.device.entries.size).toBe(0);
+    expect(fabric.loop.leases).toEqual([]);
+    fabric.isDiskFull = false;
+    fabric.restart();
+    await fabric.run(1);
+    expect(fabric.loop.leases).toEqual([]);
+  });
+
   it('a switch that takes part of a change: what it took is taken off', async () => {
     fabric = new VirtualLoop();
     fabric.device.takes = 1;

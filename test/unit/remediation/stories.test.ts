@@ -5,8 +5,9 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { auditFault } from '../../../collector/store/audit.ts';
-import { FIXABLE, RULE, VirtualLoop } from '../../support/virtual-loop.ts';
+import { FIXABLE, RULE, VirtualLoop, type VirtualSwitch } from '../../support/virtual-loop.ts';
 
+const DEATHS = ['before apply', 'after apply', 'before remove', 'after remove'] as const;
 const STORIES = Number(process.env.STORIES ?? 150);
 
 type Happening =
@@ -24,7 +25,10 @@ type Happening =
         | 'stop'
         | 'resume'
         | 'blind'
-        | 'see';
+        | 'see'
+        | 'kill'
+        | 'disk full'
+        | 'disk free';
     }
   | { kind: 'clock'; stepMs: number };
 
@@ -47,6 +51,9 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
           'resume',
           'blind',
           'see',
+          'kill',
+          'disk full',
+          'disk free',
         ] as const),
       ),
     }),
@@ -72,11 +79,27 @@ async function tell(story: readonly Happening[], mode: 'auto' | 'approve'): Prom
     }
     if (fabric.isStopped && fabric.device.fault === undefined) expect(fabric.device.entries.size).toBe(0);
   };
+  /** The next write, or undoing, that the process dies of. */
+  let death: VirtualSwitch['dies'];
+  let deaths = 0;
+  const restart = (): void => {
+    fabric.device.dies = undefined;
+    // Nobody starts without a disk.
+    fabric.isDiskFull = false;
+    fabric.restart();
+  };
+  const run = async (): Promise<void> => {
+    if (death === undefined) return fabric.run(1);
+    fabric.device.dies = death;
+    death = undefined;
+    await fabric.runUntilDeath(1);
+    restart();
+  };
   try {
     const happen: Record<Exclude<Happening['kind'], 'wait' | 'clock'>, () => void> = {
       congest: () => (congested = true),
       clear: () => (congested = false),
-      restart: () => fabric.restart(),
+      restart,
       partition: () => (fabric.device.fault = 'nobody answers'),
       heal: () => (fabric.device.fault = undefined),
       steal: () => fabric.device.entries.clear(),
@@ -86,20 +109,24 @@ async function tell(story: readonly Happening[], mode: 'auto' | 'approve'): Prom
       resume: () => (fabric.isStopped = false),
       blind: () => (isBlind = true),
       see: () => (isBlind = false),
+      kill: () => (death = DEATHS[deaths++ % DEATHS.length]),
+      'disk full': () => (fabric.isDiskFull = true),
+      'disk free': () => (fabric.isDiskFull = false),
     };
     for (const one of story) {
       if (one.kind === 'wait') {
         for (let i = 0; i < one.seconds; i++) {
-          await fabric.run(1);
+          await run();
           check();
         }
       } else if (one.kind === 'clock') fabric.clock.wallOffsetMs += one.stepMs;
       else happen[one.kind]();
       // What happened is noticed within a turn.
-      await fabric.run(1);
+      await run();
       check();
     }
-    // The end: everything can be reached, and is stopped.
+    // The end: everything can be reached and written, and is stopped.
+    fabric.isDiskFull = false;
     fabric.device.fault = undefined;
     fabric.isStopped = true;
     await fabric.run(2);
