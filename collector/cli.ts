@@ -45,6 +45,8 @@ program
   .action(async (options: { config?: string }) => {
     const stopped = interrupted();
     const collector = await startCollector(configOf(options.config), jsonLog());
+    // As `hopscope remediation stop`, for whoever has no more than the process.
+    process.on('SIGUSR2', () => collector.stopRemediation('signal'));
     await stopped;
     await collector.stop();
     end();

@@ -11,6 +11,7 @@ import { SwitchClient } from '../p4-int/runtime/client.ts';
 import { shippedProgram } from '../p4-int/runtime/shipped-program.ts';
 import { groupMembersOf } from '../p4-int/runtime/wanted.ts';
 import type { Config } from './config.ts';
+import type { SafetyStore } from './store/safety.ts';
 import { readSwitchFile } from './switch-file.ts';
 import type { Telling } from './telling.ts';
 
@@ -28,24 +29,53 @@ export interface Executors {
   close: () => void;
 }
 
-/** By the number of the start, as the store counts it: higher than any that was used before, with room for the reaper's in between. */
-export function electionIdOf(start: number): bigint {
-  return ELECTION_BASE + 2n * BigInt(start);
+/** By the number of the term, as the store counts it: higher than any that was used before, with room for the reaper's in between. */
+export function electionIdOf(term: number): bigint {
+  return ELECTION_BASE + 2n * BigInt(term);
+}
+
+/** Terms of leadership over switches, counted by whoever has the store. */
+export interface Terms {
+  electionId: bigint;
+  /** A further term, where nobody else of ours has begun one since: the reaper has stepped in, and we are well again. */
+  next?(): bigint | undefined;
+}
+
+/** A term may follow another after so long: who leads instead of us is not fought for every write. */
+const TERM_MS = 60_000;
+
+/** The terms of a main process. They rise with the seconds of the wall clock: a store that was lost must not keep us from what we left on switches. */
+export function beginTerms(store: SafetyStore, unixMs: () => number): Terms {
+  const begin = (): number => store.next('start', Math.floor(unixMs() / 1000));
+  let term = begin();
+  let begunMs = unixMs();
+  return {
+    electionId: electionIdOf(term),
+    next: () => {
+      if (store.last('start') !== term || Math.abs(unixMs() - begunMs) < TERM_MS) return undefined;
+      [term, begunMs] = [begin(), unixMs()];
+      return electionIdOf(term);
+    },
+  };
 }
 
 /** Everybody that the rules name, but for endpoints where there is no `telling`. Throws ConfigError where the switch file cannot be used. */
-export async function executorsOf(
-  { remediation, kubernetes }: Config,
-  electionId: bigint,
-  telling?: Telling,
-): Promise<Executors> {
+export async function executorsOf({ remediation, kubernetes }: Config, terms: Terms, telling?: Telling): Promise<Executors> {
   const specs = remediation.switches === undefined ? [] : readSwitchFile(remediation.switches);
   const all = new Map<string, Executor>();
-  const clients = specs.map(({ target, program }) => {
-    const client = new SwitchClient({ ...target, role: ROLE, electionId, timeoutMs: CALL_TIMEOUT_MS });
-    all.set(target.name, new P4RuntimeDevice(client, shippedProgram(program)));
-    return client;
-  });
+  const clients: SwitchClient[] = [];
+  for (const { target, program } of specs) {
+    const clientFor = (electionId: bigint): SwitchClient => {
+      const client = new SwitchClient({ ...target, role: ROLE, electionId, timeoutMs: CALL_TIMEOUT_MS });
+      clients.push(client);
+      return client;
+    };
+    const successor = (): SwitchClient | undefined => {
+      const electionId = terms.next?.();
+      return electionId === undefined ? undefined : clientFor(electionId);
+    };
+    all.set(target.name, new P4RuntimeDevice(clientFor(terms.electionId), shippedProgram(program), successor));
+  }
   const forCluster = remediation.rules.filter(({ action, endpoint }) => endpoint === undefined && isClusterAction(action));
   if (forCluster.length > 0) {
     const namespaces = [...new Set(forCluster.flatMap((rule) => rule.namespaces))];

@@ -45,6 +45,8 @@ export interface Collector {
   /** One for each ingest thread. */
   readonly lanes: readonly Diagnosis[];
   readonly incidents: IncidentBook;
+  /** The kill switch of remediation, where there are rules of it. */
+  stopRemediation(who: string): void;
   stop(): Promise<void>;
 }
 
@@ -223,7 +225,8 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
       clearInterval(fast);
       clearInterval(slow);
     });
-    return { udpPort: ingest.port, httpPort: http.port, lanes: diagnoses, incidents, stop };
+    const stopRemediation = (who: string): void => safe?.stop(who);
+    return { udpPort: ingest.port, httpPort: http.port, lanes: diagnoses, incidents, stopRemediation, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -108,7 +108,7 @@ export async function runReaper(config: Config, write: Write, stopped: Promise<u
 }
 
 async function reapOnce(config: Config, write: Write): Promise<void> {
-  const { safety, rules } = config.remediation;
+  const { safety, rules, killSwitch } = config.remediation;
   const clock = machineClock();
   let store: SafetyStore | undefined;
   try {
@@ -117,14 +117,15 @@ async function reapOnce(config: Config, write: Write): Promise<void> {
     const overdue = overdueOf(
       store.all('lease').map(({ body }) => body as Lease),
       clock,
+      existsSync(killSwitch),
     ).filter(({ change }) => !rules.some(({ endpoint }) => endpoint === change.executor));
     if (overdue.length === 0) return;
-    const start = store.all('counter').find(({ key }) => key === 'start')?.body;
     // Above the main process, below the next one.
-    const { all, close } = await executorsOf(config, electionIdOf(typeof start === 'number' ? start : 0) + 1n);
+    const { all, close } = await executorsOf(config, { electionId: electionIdOf(store.last('start')) + 1n });
     const { undone, faults } = await reap(overdue, all);
     close();
-    for (const id of undone) write(`hopscope reaper: ended lease ${id}, which was overdue`);
+    const why = existsSync(killSwitch) ? 'the kill switch is on' : 'it was overdue';
+    for (const id of undone) write(`hopscope reaper: ended lease ${id}: ${why}`);
     for (const fault of faults) write(`hopscope reaper: ${fault}`);
   } catch (error) {
     const what =

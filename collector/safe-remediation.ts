@@ -13,7 +13,7 @@ import { countsOf } from './accounting.ts';
 import type { Config } from './config.ts';
 import type { Diagnosis } from './diagnosis.ts';
 import type { Incident } from './event.ts';
-import { electionIdOf, executorsOf } from './executors.ts';
+import { beginTerms, executorsOf } from './executors.ts';
 import type { RemediationNumbers } from './measurements.ts';
 import { ruleOf } from './rule-form.ts';
 import { AuditLog } from './store/audit.ts';
@@ -94,7 +94,7 @@ export async function startSafeRemediation(parts: SafeRemediationParts): Promise
   const { store, damage } = openSafetyStore(safety, clock.unixMs());
   if (damage !== undefined) notice(`${safety} was damaged and is put aside (${damage}): what we left on switches is taken off`);
   const audit = new AuditLog(auditPath, (head) => store.put('audit-head', 'head', head));
-  const executors = await executorsOf(config, electionIdOf(store.next('start')), telling);
+  const executors = await executorsOf(config, beginTerms(store, clock.unixMs), telling);
   // A store that was lost does not make anybody bold: every rule begins anew with watching.
   const rules = config.remediation.rules
     .map(ruleOf)

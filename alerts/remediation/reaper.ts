@@ -7,9 +7,9 @@ import type { Executor } from './executor.ts';
 /** What the main process is left to do it itself; in all, a lease ends within 30 s of its time. */
 const GRACE_MS = 10_000;
 
-/** Of leases, those that are over, and the grace as well. */
-export function overdueOf(leases: readonly Lease[], clock: Clock): Lease[] {
-  return leases.filter((lease) => isOverdue(lease, clock));
+/** Of leases, those that are over, and the grace as well; all of them while the kill switch is on. */
+export function overdueOf(leases: readonly Lease[], clock: Clock, isStopped: boolean): Lease[] {
+  return leases.filter((lease) => isStopped || isOverdue(lease, clock));
 }
 
 /** Takes leases off. Rejects never; gives those that were taken off, and what could not be. */

@@ -75,12 +75,17 @@ export class SafetyStore {
     this.#remove!.run(kind, key);
   }
 
-  /** Raises a counter, and gives its new value: no two callers get the same, over restarts too. */
-  next(counter: string): number {
-    const row = this.all('counter').find(({ key }) => key === counter);
-    const value = (typeof row?.body === 'number' ? row.body : 0) + 1;
+  /** Raises a counter, to `atLeast` if it is lower, and gives its new value: no two callers get the same, over restarts too. */
+  next(counter: string, atLeast = 1): number {
+    const value = Math.max(this.last(counter) + 1, atLeast);
     this.put('counter', counter, value);
     return value;
+  }
+
+  /** The last value that was given; 0 before the first. */
+  last(counter: string): number {
+    const row = this.all('counter').find(({ key }) => key === counter);
+    return typeof row?.body === 'number' ? row.body : 0;
   }
 
   close(): void {

@@ -294,6 +294,20 @@ describe('a switch', () => {
     expect(bench.world()).toEqual([]);
   });
 
+  it('that the reaper has led meanwhile is led again by the main process, unless another one of it has begun', async () => {
+    const clients = [bench.clientOf(1_000_006n)];
+    const main = new P4RuntimeDevice(bench.clientOf(1_000_004n), shippedProgram('postcards'), () => clients.pop());
+    await main.apply(flowLease('main', 1), 60_000);
+    const reaper = new P4RuntimeDevice(bench.clientOf(1_000_005n), shippedProgram('postcards'));
+    await reaper.remove('main');
+    await main.apply(flowLease('again', 2), 60_000);
+    expect(await main.held()).toEqual(new Map([['again', 1]]));
+    // The next main process; this one has no further term.
+    await new P4RuntimeDevice(bench.clientOf(1_000_008n), shippedProgram('postcards')).remove('again');
+    await expect(main.apply(flowLease('late', 3), 60_000)).rejects.toThrow(/another controller leads/);
+    expect(bench.world()).toEqual([]);
+  });
+
   it('that was started again has nothing, and says so', async () => {
     await bench.executor.apply(flowLease('abcd', 1), 60_000);
     await bench.server.restart();

@@ -106,7 +106,7 @@ describe('a lease whose collector is gone', () => {
     expect(held()).toBe(2);
     await until('the reaper', () => held() === 0);
     expect(Date.now() - lease.expiresUnixMs).toBeLessThan(30_000);
-    await until('its sentence', () => reaper.output().includes('ended lease abcd1234, which was overdue'));
+    await until('its sentence', () => reaper.output().includes('ended lease abcd1234: it was overdue'));
     await reaper.stop();
     store.close();
   });

@@ -104,7 +104,7 @@ export const FIXABLE: World = {
 };
 
 export class VirtualLoop {
-  readonly folder = mkdtempSync(join(tmpdir(), 'loop-'));
+  readonly folder: string;
   readonly clock: Clock & { wallOffsetMs: number; nowMs: number };
   readonly device: VirtualSwitch;
   readonly rules: Rule[];
@@ -128,8 +128,9 @@ export class VirtualLoop {
   #isBroken = false;
   readonly #executors = new Map<string, Executor>();
 
-  constructor(world: World = FIXABLE, rules: Rule[] = [RULE]) {
+  constructor(world: World = FIXABLE, rules: Rule[] = [RULE], folder = mkdtempSync(join(tmpdir(), 'loop-'))) {
     this.world = world;
+    this.folder = folder;
     this.rules = rules;
     const clock = {
       nowMs: 0,
@@ -149,6 +150,16 @@ export class VirtualLoop {
     const added = new VirtualSwitch(this.clock);
     this.#executors.set(name, added);
     return added;
+  }
+
+  /** Somebody else does what leaf-1 should, from the next start on. */
+  useExecutor(executor: Executor): void {
+    this.#executors.set('leaf-1', executor);
+  }
+
+  /** What the loop writes to. */
+  get writers(): { store: SafetyStore; audit: AuditLog } {
+    return { store: this.#store, audit: this.#audit };
   }
 
   get auditPath(): string {

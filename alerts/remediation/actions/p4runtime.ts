@@ -7,6 +7,7 @@ import type { Entry } from '../../../p4-int/runtime/entry.ts';
 import { Update_Type, type Update } from '../../../p4-int/runtime/generated/p4runtime.ts';
 import { entityOf, readEntries } from '../../../p4-int/runtime/plan.ts';
 import type { ShippedProgram } from '../../../p4-int/runtime/shipped-program.ts';
+import { SwitchError } from '../../../p4-int/runtime/switch-error.ts';
 import { askTime } from '../../../p4-int/runtime/switch-clock.ts';
 import { flowMatch } from '../../../p4-int/runtime/wanted.ts';
 import { SWITCH_ACTIONS, type Lease, type SwitchAction, type Target } from '../change.ts';
@@ -26,17 +27,20 @@ const TABLE: Record<SwitchAction, { table: string; action: string; param?: strin
 const TABLES = Object.values(TABLE).map(({ table }) => table);
 
 export class P4RuntimeDevice {
-  readonly #client: SwitchClient;
+  #client: SwitchClient;
   readonly #shipped: ShippedProgram;
+  readonly #successor: (() => SwitchClient | undefined) | undefined;
 
-  constructor(client: SwitchClient, shipped: ShippedProgram) {
+  /** `successor` may give another client, with a higher election id, when somebody else has come to lead; undefined: we stay out of its way. */
+  constructor(client: SwitchClient, shipped: ShippedProgram, successor?: () => SwitchClient | undefined) {
     this.#client = client;
     this.#shipped = shipped;
+    this.#successor = successor;
   }
 
   async apply(lease: Lease, remainingMs: number): Promise<void> {
     const { program } = this.#shipped;
-    await this.#client.lead();
+    await this.#lead();
     await this.#requireOurProgram();
     const { switchTimeUs } = await askTime(this.#client, program.info);
     // Its clock went on since it answered: the entry ends a little earlier than the lease, never later.
@@ -53,7 +57,7 @@ export class P4RuntimeDevice {
   }
 
   async remove(leaseId: string): Promise<void> {
-    await this.#client.lead();
+    await this.#lead();
     const entries = await this.#entriesOf(leaseId);
     if (entries.length === 0) return;
     await this.#client.write(entries.map((entry) => this.#update(Update_Type.DELETE, entry)));
@@ -68,6 +72,18 @@ export class P4RuntimeDevice {
       held.set(id, (held.get(id) ?? 0) + 1);
     }
     return held;
+  }
+
+  async #lead(): Promise<void> {
+    try {
+      await this.#client.lead();
+    } catch (error) {
+      const successor = error instanceof SwitchError && error.kind === 'not-primary' ? this.#successor?.() : undefined;
+      if (successor === undefined) throw error;
+      this.#client.close();
+      this.#client = successor;
+      await successor.lead();
+    }
   }
 
   async #requireOurProgram(): Promise<void> {
