@@ -1,6 +1,6 @@
 // Wiring of the safe loop: rules of the configuration, switches of their file, the store, the audit file, and how the fabric looks as a whole.
 
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Approval } from '../alerts/remediation/approvals.ts';
 import type { Clock, Lease } from '../alerts/remediation/change.ts';
@@ -69,8 +69,14 @@ export function machineClock(): Clock {
 
 /** From now on nothing is done and everything is undone, over restarts, until it is resumed. Needs nothing but the file system. */
 export function pullKillSwitch(path: string, who: string): void {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, `${new Date().toISOString()} ${who}\n`);
+  if (!existsSync(dirname(path))) mkdirSync(dirname(path), { recursive: true });
+  closeSync(openSync(path, 'a'));
+  // That it is there is what counts: who did it finds no room on a full disk.
+  try {
+    writeFileSync(path, `${new Date().toISOString()} ${who}\n`);
+  } catch {
+    return;
+  }
 }
 
 export function releaseKillSwitch(path: string): void {
