@@ -185,7 +185,8 @@ export async function startCollector(config: Config, log: Log, onIncident?: (inc
       metricsContentType: exposition.contentType,
       accounting: () => accountingOf(diagnoses, ingest.kernelDrops()),
       why: (subject, at) => whyOf(subject, at, Date.now(), incidents.list(), pageStatus(diagnoses, [])),
-      page: () => renderPage(incidents.list(), pageStatus(diagnoses, notReady())),
+      page: () =>
+        renderPage(incidents.list(), { ...pageStatus(diagnoses, notReady()), ...(safe && { remediation: safe.page() }) }),
       notReady,
       remediation: safe,
       webhooks: {

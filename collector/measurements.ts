@@ -120,6 +120,9 @@ export function measure(
     hopscope_sink_points_total: () => parts.sinkPoints(),
     hopscope_remediation_stopped: () => numbersOf(parts, ({ stopped }) => [{ labels: {}, value: Number(stopped) }]),
     hopscope_remediation_leases: () => numbersOf(parts, ({ leases }) => samplesOf(leases, 'rule')),
+    hopscope_remediation_rule_mode: () => numbersOf(parts, ({ modes }) => samplesOf(modes, 'rule')),
+    hopscope_remediation_approvals_waiting: () => numbersOf(parts, ({ waiting }) => [{ labels: {}, value: waiting }]),
+    hopscope_remediation_budget_ratio: () => numbersOf(parts, ({ budgets }) => samplesOf(budgets, 'budget')),
     hopscope_remediation_decisions_total: () => numbersOf(parts, ({ decisions }) => samplesOf(decisions, 'kind')),
     hopscope_remediation_judged_total: () => numbersOf(parts, ({ judged }) => samplesOf(judged, 'effect')),
     hopscope_remediation_effect_ratio_total: () => numbersOf(parts, ({ effect }) => samplesOf(effect, 'what')),
@@ -215,7 +218,11 @@ function openIncidents(incidents: IncidentBook): Sample[] {
 /** What the safe loop counts. */
 export interface RemediationNumbers {
   stopped: boolean;
+  /** By rule. */
   leases: ReadonlyMap<string, number>;
+  modes: ReadonlyMap<string, number>;
+  budgets: ReadonlyMap<string, number>;
+  waiting: number;
   decisions: ReadonlyMap<string, number>;
   judged: ReadonlyMap<string, number>;
   effect: ReadonlyMap<string, number>;

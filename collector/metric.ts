@@ -173,6 +173,19 @@ export const METRICS = [
   metric('hopscope_sink_points_total', 'counter', 'Points handed to a sink, by what became of them.', ['sink', 'result']),
   metric('hopscope_remediation_stopped', 'gauge', '1 while the kill switch is on.', []),
   metric('hopscope_remediation_leases', 'gauge', 'Changes in force, by rule.', ['rule']),
+  metric(
+    'hopscope_remediation_rule_mode',
+    'gauge',
+    'How far a rule may go now: 0 observe, 1 recommend, 2 approve, 3 auto; lower than configured after a change that did not help.',
+    ['rule'],
+  ),
+  metric('hopscope_remediation_approvals_waiting', 'gauge', 'Changes that wait for a person to say yes or no.', []),
+  metric(
+    'hopscope_remediation_budget_ratio',
+    'gauge',
+    'Used part of what may be: leases at a time, changes in ten minutes, changes of the busiest culprit in an hour.',
+    ['budget'],
+  ),
   metric('hopscope_remediation_decisions_total', 'counter', 'Lines of the audit file, by what was decided.', ['kind']),
   metric(
     'hopscope_remediation_judged_total',

@@ -3,12 +3,13 @@
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Approval } from '../alerts/remediation/approvals.ts';
-import type { Clock, Lease } from '../alerts/remediation/change.ts';
+import { changeLines, type Clock, type Lease } from '../alerts/remediation/change.ts';
 import type { Observation } from '../alerts/remediation/effect.ts';
 import type { FabricHealth } from '../alerts/remediation/guard.ts';
 import { Journal } from '../alerts/remediation/journal.ts';
-import { charterOf, modeOf, promotionOf, type TrackRecord } from '../alerts/remediation/rule.ts';
+import { charterOf, MODES, modeOf, promotionOf, type TrackRecord } from '../alerts/remediation/rule.ts';
 import { SafeLoop } from '../alerts/remediation/safe-loop.ts';
+import type { PageRemediation } from '../dashboards/live/page.ts';
 import { countsOf } from './accounting.ts';
 import type { Config } from './config.ts';
 import type { Diagnosis } from './diagnosis.ts';
@@ -36,11 +37,15 @@ export interface RemediationStatus {
   rules: RuleStatus[];
   leases: Lease[];
   approvals: Approval[];
+  /** Used part of each, 0 to 1. */
+  budgets: Record<string, number>;
 }
 
 export interface SafeRemediation {
   turn(incidents: readonly Incident[]): void;
   status(): RemediationStatus;
+  /** The same for the page. */
+  page(): PageRemediation;
   numbers(): RemediationNumbers;
   /** Both throw a plain sentence where nothing waits with that hash, or this person may not. */
   approve(hash: string, who: string): void;
@@ -100,7 +105,11 @@ export async function startSafeRemediation(parts: SafeRemediationParts): Promise
   const { store, damage } = openSafetyStore(safety, clock.unixMs());
   if (damage !== undefined) notice(`${safety} was damaged and is put aside (${damage}): what we left on switches is taken off`);
   const audit = new AuditLog(auditPath, (head) => store.put('audit-head', 'head', head));
-  const executors = await executorsOf(config, beginTerms(store, clock.unixMs), telling);
+  const executors = await executorsOf(
+    config,
+    beginTerms(store, () => clock.unixMs()),
+    telling,
+  );
   // A store that was lost does not make anybody bold: every rule begins anew with watching.
   const rules = config.remediation.rules
     .map(ruleOf)
@@ -128,26 +137,39 @@ export async function startSafeRemediation(parts: SafeRemediationParts): Promise
       notice(`rule ${rule.name} acts by itself without the record that should come before: ${text}`);
   }
   let turning: Promise<void> = Promise.resolve();
+  const status = (): RemediationStatus => ({
+    stopped: isStopped(),
+    rules: rules.map((rule) => {
+      const record = loop.recordOf(rule);
+      const { text: promotion } = promotionOf(record, clock.unixMs());
+      const { name, mode } = rule;
+      return { name, mode, effectiveMode: modeOf(rule, record), record, promotion, charter: charterOf(rule, auditPath) };
+    }),
+    leases: loop.leases,
+    approvals: loop.approvals,
+    budgets: Object.fromEntries(loop.budgets),
+  });
   return {
     turn: (list) => {
       turning = loop.turn(list);
     },
-    status: () => ({
-      stopped: isStopped(),
-      rules: rules.map((rule) => {
-        const record = loop.recordOf(rule);
-        const { text: promotion } = promotionOf(record, clock.unixMs());
-        const { name, mode } = rule;
-        return { name, mode, effectiveMode: modeOf(rule, record), record, promotion, charter: charterOf(rule, auditPath) };
-      }),
-      leases: loop.leases,
-      approvals: loop.approvals,
-    }),
+    status,
+    page: () => {
+      const { leases, ...rest } = status();
+      return {
+        ...rest,
+        leases: leases.map(({ id, state, change, expiresUnixMs }) => {
+          return { id, state, lines: changeLines(change), until: new Date(expiresUnixMs).toISOString() };
+        }),
+      };
+    },
     numbers: () => {
       const leases = new Map(rules.map(({ name }) => [name, 0]));
       for (const { change } of loop.leases) leases.set(change.rule, (leases.get(change.rule) ?? 0) + 1);
       const { decisions } = journal;
-      return { stopped: isStopped(), leases, decisions, judged: loop.judged, effect: loop.effect };
+      const modes = new Map(rules.map((rule) => [rule.name, MODES.indexOf(modeOf(rule, loop.recordOf(rule)))]));
+      const { judged, effect, budgets, approvals } = loop;
+      return { stopped: isStopped(), leases, modes, budgets, waiting: approvals.length, decisions, judged, effect };
     },
     approve: (hash, who) => loop.approve(hash, who),
     decline: (hash, who) => loop.decline(hash, who),

@@ -2,7 +2,7 @@
 // Notifications may retry for hours; commands carry an expiry and are never sent after it.
 // Rule: one event per incident and endpoint at a time, a few per endpoint at once; a dead endpoint is asked seldom and delays no other.
 
-import type { DeadReason, Outbox, OutboxEvent } from '../../collector/store/outbox.ts';
+import { DEAD_REASONS, type DeadReason, type Outbox, type OutboxEvent } from '../../collector/store/outbox.ts';
 import { Circuit, delayAfter } from './schedule.ts';
 import type { Delivery, WebhookEndpoint } from './webhook.ts';
 
@@ -50,6 +50,7 @@ export class WebhookDelivery {
     });
     for (const { name } of options.endpoints) {
       for (const result of ['delivered', 'retry', 'refused', 'gone']) this.attempts.set(`${name}/${result}`, 0);
+      for (const reason of DEAD_REASONS) this.dead.set(`${name}/${reason}`, 0);
     }
   }
 

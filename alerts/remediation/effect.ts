@@ -19,7 +19,8 @@ export interface Observation {
 /** Two observations, the later one last. */
 export type Window = readonly [Observation, Observation];
 
-export type Effect = 'effective' | 'partial' | 'none' | 'harmful' | 'no-data';
+export const EFFECTS = ['effective', 'partial', 'none', 'harmful', 'no-data'] as const;
+export type Effect = (typeof EFFECTS)[number];
 
 export interface Judged {
   effect: Effect;

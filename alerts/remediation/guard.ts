@@ -122,6 +122,18 @@ export function evidenceFault(incident: Incident, rule: Rule, unixMs: number): s
   return undefined;
 }
 
+/** How much of each budget is used, 0 to 1. */
+export function budgetsUsed(leases: readonly Lease[], made: readonly Made[], unixMs: number): Map<string, number> {
+  const since = (ms: number) => made.filter((one) => one.madeUnixMs > unixMs - ms);
+  const perCulprit = new Map<string, number>();
+  for (const { culprit } of since(3600e3)) perCulprit.set(culprit, (perCulprit.get(culprit) ?? 0) + 1);
+  return new Map([
+    ['leases', leases.length / LIMITS.leases],
+    ['ten-minutes', since(600e3).length / LIMITS.perTenMinutes],
+    ['culprit-hour', Math.max(0, ...perCulprit.values()) / LIMITS.perTargetAndHour],
+  ]);
+}
+
 /** Why this change would be one too many (R4, R7, R8). Undefined where it is not. */
 export function budgetFault(change: Change, leases: readonly Lease[], made: readonly Made[], unixMs: number): string | undefined {
   if (leases.some((lease) => lease.change.incidentId === change.incidentId)) return 'a change for this incident is being made';

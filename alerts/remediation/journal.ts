@@ -16,12 +16,14 @@ export interface JournalOptions {
 /** Decisions of one kind about one thing are written down once in so long. */
 const QUIET_MS = 60_000;
 const MAX_REMEMBERED = 4096;
+/** What alerts are about: it is counted from the beginning, so that the first one is seen. */
+const WATCHED = ['undo-failed', 'drift'];
 /** What others are told of. */
 const TOLD = new Set(['recommended', 'made', 'failed', 'judged', 'renewed', 'undone', 'drift']);
 
 export class Journal {
   /** Lines by what was decided, since the start. */
-  readonly decisions = new Map<string, number>();
+  readonly decisions = new Map<string, number>(WATCHED.map((kind) => [kind, 0]));
   readonly #options: JournalOptions;
   /** When something was last said. */
   readonly #said = new Map<string, number>();

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { Incident } from '../../collector/event.ts';
 import type { SafetyStore } from '../../collector/store/safety.ts';
 import { isExpired, remainingMs, type Change, type Clock, type Lease } from './change.ts';
-import { judgeEffect, type Judged, type Observation } from './effect.ts';
+import { EFFECTS, judgeEffect, type Judged, type Observation } from './effect.ts';
 import type { Executor } from './executor.ts';
 import { LIMITS, type Made } from './guard.ts';
 import type { Journal } from './journal.ts';
@@ -64,8 +64,11 @@ const KEPT_MS = 24 * 3600e3;
 
 export class LeaseKeeper {
   /** Verdicts, and the sums of predicted and achieved effects, since the start. */
-  readonly judged = new Map<string, number>();
-  readonly effect = new Map<string, number>();
+  readonly judged = new Map<string, number>(EFFECTS.map((effect) => [effect, 0]));
+  readonly effect = new Map<string, number>([
+    ['predicted', 0],
+    ['achieved', 0],
+  ]);
   readonly #options: LeaseKeeperOptions;
   readonly #running = new Map<string, Running>();
   /** The end of what is under way at an executor. */

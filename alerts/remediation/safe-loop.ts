@@ -8,7 +8,7 @@ import { Approvals, type Approval } from './approvals.ts';
 import { changeHash, changeLines, type Change, type Clock, type Lease } from './change.ts';
 import type { Judged, Observation } from './effect.ts';
 import type { Executor } from './executor.ts';
-import { budgetFault, evidenceFault, freezeReason, scopeFaults, type FabricHealth } from './guard.ts';
+import { budgetFault, budgetsUsed, evidenceFault, freezeReason, scopeFaults, type FabricHealth } from './guard.ts';
 import type { Journal } from './journal.ts';
 import { LeaseKeeper, SETTLE_MS } from './lease-keeper.ts';
 import { changeFor, type EcmpMember } from './propose.ts';
@@ -74,6 +74,11 @@ export class SafeLoop {
   }
   get effect(): ReadonlyMap<string, number> {
     return this.#keeper.effect;
+  }
+
+  /** How much of each budget is used, 0 to 1. */
+  get budgets(): Map<string, number> {
+    return budgetsUsed(this.leases, this.#keeper.made, this.#options.clock.unixMs());
   }
 
   recordOf({ name }: Rule): TrackRecord {

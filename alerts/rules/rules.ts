@@ -157,6 +157,35 @@ export const RULE_GROUPS: RuleGroup[] = [
         },
       },
       {
+        alert: 'RemediationCannotUndo',
+        expr: `increase(${m('hopscope_remediation_decisions_total')}{kind="undo-failed"}[5m]) > 0`,
+        labels: { severity: 'page' },
+        annotations: {
+          summary: 'a change at {{ $labels.instance }} could not be undone',
+          description:
+            'it is tried again each second, and entries of switches end by themselves; "hopscope remediation history" says why.',
+        },
+      },
+      {
+        alert: 'RemediationDrift',
+        expr: `increase(${m('hopscope_remediation_decisions_total')}{kind="drift"}[10m]) > 0`,
+        labels: { severity: 'ticket' },
+        annotations: {
+          summary: 'somebody takes off what {{ $labels.instance }} changes',
+          description:
+            'another controller owns that switch or workload: it was put back once, and is left to it from the second time on.',
+        },
+      },
+      {
+        alert: 'WebhookEventsGivenUp',
+        expr: `increase(${m('hopscope_webhook_dead_total')}[10m]) > 0`,
+        labels: { severity: 'ticket' },
+        annotations: {
+          summary: 'webhook events for {{ $labels.endpoint }} were given up: {{ $labels.reason }}',
+          description: '"hopscope webhooks dead" lists them, "hopscope webhooks replay" sends them anew.',
+        },
+      },
+      {
         alert: 'HopscopeWatchdog',
         expr: 'vector(1)',
         labels: { severity: 'none' },

@@ -98,7 +98,8 @@ export class Outbox {
   readonly #unbury: StatementSync;
   readonly #disable: StatementSync;
   readonly #enable: StatementSync;
-  readonly #disabled: StatementSync;
+  /** Endpoints that are gone, and the address that they were gone at. */
+  readonly #disabled = new Map<string, string>();
   /** What waits, by endpoint: counted here so that storing an event does not count the table. */
   readonly #waiting = new Map<string, { events: number; bytes: number }>();
 
@@ -157,7 +158,8 @@ export class Outbox {
     this.#unbury = db.prepare('DELETE FROM dead WHERE id = ?');
     this.#disable = db.prepare('INSERT OR REPLACE INTO disabled (endpoint, url) VALUES (?, ?)');
     this.#enable = db.prepare('DELETE FROM disabled WHERE endpoint = ?');
-    this.#disabled = db.prepare('SELECT url FROM disabled WHERE endpoint = ?');
+    for (const row of db.prepare('SELECT endpoint, url FROM disabled').all())
+      this.#disabled.set(String(row.endpoint), String(row.url));
     this.#count();
   }
 
@@ -197,6 +199,8 @@ export class Outbox {
 
   /** Events that may be sent to `endpoint` now, oldest first, at most one per group. */
   due(endpoint: string, nowUnixMs: number, limit: number): OutboxEvent[] {
+    // Asked for twice a second, and mostly for nothing.
+    if ((this.#waiting.get(endpoint)?.events ?? 0) === 0) return [];
     return this.#due.all(endpoint, nowUnixMs, limit) as unknown as OutboxEvent[];
   }
 
@@ -267,14 +271,16 @@ export class Outbox {
   /** An endpoint that said 410 gets nothing more at this address, until it is enabled again or has another. */
   disable(endpoint: string, url: string): void {
     this.#disable.run(endpoint, url);
+    this.#disabled.set(endpoint, url);
   }
 
   enable(endpoint: string): void {
     this.#enable.run(endpoint);
+    this.#disabled.delete(endpoint);
   }
 
   isDisabled(endpoint: string, url: string): boolean {
-    return (this.#disabled.get(endpoint) as { url: string } | undefined)?.url === url;
+    return this.#disabled.get(endpoint) === url;
   }
 
   /** Waiting events per endpoint. */

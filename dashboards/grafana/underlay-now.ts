@@ -1,65 +1,20 @@
 // The dashboard "Underlay now" as code: the five signals of the fabric (latency, traffic, errors, saturation, trust), who causes
-// and who suffers. Built with Grafana's foundation SDK; every query is run against a real Prometheus by a test.
+// and who suffers. Every query is run against a real Prometheus by a test.
 
-import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
-import * as prometheus from '@grafana/grafana-foundation-sdk/prometheus';
-import * as stat from '@grafana/grafana-foundation-sdk/stat';
-import * as table from '@grafana/grafana-foundation-sdk/table';
-import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries';
+import type { Dashboard } from '@grafana/grafana-foundation-sdk/dashboard';
+import { board, books, chart, list, row, tile } from './panels.ts';
 
-const SOURCE = { type: 'prometheus', uid: 'hopscope-prometheus' };
 const QUEUE = '{{node}} interface {{interface}} queue {{queue}}';
 const WORKLOAD = '{{namespace}}/{{workload}}';
 
-function query(expr: string, legend: string): prometheus.DataqueryBuilder {
-  return new prometheus.DataqueryBuilder().expr(expr).legendFormat(legend).refId('A');
-}
-
-function tile(title: string, expr: string, unit: string, description: string, warnAt?: number): stat.PanelBuilder {
-  const steps = [
-    { value: null, color: 'green' },
-    ...(warnAt === undefined ? [] : [{ value: warnAt, color: 'red' }]),
-  ] as dashboard.Threshold[];
-  return new stat.PanelBuilder()
-    .title(title)
-    .description(description)
-    .datasource(SOURCE)
-    .unit(unit)
-    .span(4)
-    .height(4)
-    .thresholds(new dashboard.ThresholdsConfigBuilder().mode(dashboard.ThresholdsMode.Absolute).steps(steps))
-    .withTarget(query(expr, ''));
-}
-
-function chart(title: string, expr: string, legend: string, unit: string, description: string): timeseries.PanelBuilder {
-  return new timeseries.PanelBuilder()
-    .title(title)
-    .description(description)
-    .datasource(SOURCE)
-    .unit(unit)
-    .span(12)
-    .height(8)
-    .withTarget(query(expr, legend));
-}
-
-/** A chart of several queries on top of one another, per second. */
-function books(title: string, description: string, queries: readonly [expr: string, legend: string][]): timeseries.PanelBuilder {
-  return queries.reduce(
-    (panel, [expr, legend], i) => panel.withTarget(query(expr, legend).refId(String.fromCharCode(65 + i))),
-    new timeseries.PanelBuilder().title(title).description(description).datasource(SOURCE).unit('cps').span(12).height(8),
-  );
-}
-
 /** The dashboard as plain JSON. */
-export function underlayNow(): dashboard.Dashboard {
-  return new dashboard.DashboardBuilder('Underlay now')
-    .uid('hopscope-underlay-now')
-    .description('When, where and how bad the fabric is congested, who suffers and who causes it.')
-    .tags(['hopscope'])
-    .refresh('10s')
-    .time({ from: 'now-15m', to: 'now' })
-    .readonly()
-    .withRow(new dashboard.RowBuilder('Signals'))
+export function underlayNow(): Dashboard {
+  return board(
+    'Underlay now',
+    'hopscope-underlay-now',
+    'When, where and how bad the fabric is congested, who suffers and who causes it.',
+  )
+    .withRow(row('Signals'))
     .withPanel(tile('Open incidents', 'sum(fabric_incidents_open)', 'none', 'Incidents that are open now.', 1))
     .withPanel(
       tile('Worst wait', 'max(fabric_queue_peak_wait_seconds)', 's', 'Largest wait in any queue, last 15 to 30 s.', 0.001),
@@ -83,7 +38,7 @@ export function underlayNow(): dashboard.Dashboard {
         0.05,
       ),
     )
-    .withRow(new dashboard.RowBuilder('Where'))
+    .withRow(row('Where'))
     .withPanel(
       chart(
         'Peak wait by queue',
@@ -102,16 +57,14 @@ export function underlayNow(): dashboard.Dashboard {
         'Share of time above the closing threshold.',
       ),
     )
-    .withRow(new dashboard.RowBuilder('Who'))
+    .withRow(row('Who'))
     .withPanel(
-      new table.PanelBuilder()
-        .title('Open incidents: leading culprit')
-        .description('Share of the build-up that the culprit put in.')
-        .datasource(SOURCE)
-        .unit('percentunit')
-        .span(12)
-        .height(8)
-        .withTarget(query('sort_desc(fabric_incident_culprit_ratio)', '').instant().format(prometheus.PromQueryFormat.Table)),
+      list(
+        'Open incidents: leading culprit',
+        'sort_desc(fabric_incident_culprit_ratio)',
+        'percentunit',
+        'Share of the build-up that the culprit put in.',
+      ),
     )
     .withPanel(
       chart(
@@ -140,7 +93,7 @@ export function underlayNow(): dashboard.Dashboard {
         'Seconds of wait per second, by victim.',
       ),
     )
-    .withRow(new dashboard.RowBuilder('Trust'))
+    .withRow(row('Trust'))
     .withPanel(
       chart(
         'Last report of each node',
@@ -159,7 +112,7 @@ export function underlayNow(): dashboard.Dashboard {
         'Refused whole, by reason.',
       ),
     )
-    .withRow(new dashboard.RowBuilder('Books'))
+    .withRow(row('Books'))
     .withPanel(
       books(
         'What became of the datagrams',

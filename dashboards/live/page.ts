@@ -10,6 +10,20 @@ export interface PageStatus {
   nodes: number;
   queues: number;
   notReady: readonly string[];
+  /** Where rules of remediation are configured. */
+  remediation?: PageRemediation;
+}
+
+/** What the page shows of remediation. */
+export interface PageRemediation {
+  stopped: boolean;
+  rules: readonly { name: string; mode: string; effectiveMode: string; promotion: string; charter: readonly string[] }[];
+  /** Lines of what is in force, and until when. */
+  leases: readonly { id: string; state: string; lines: readonly string[]; until: string }[];
+  /** What waits for a person. */
+  approvals: readonly { hash: string; lines: readonly string[] }[];
+  /** Used part of each, 0 to 1. */
+  budgets: Readonly<Record<string, number>>;
 }
 
 const SEVERITY = ['', 'info', 'minor', 'warning', 'major', 'critical'] as const;
@@ -25,6 +39,7 @@ export function renderPage(incidents: readonly Incident[], status: PageStatus): 
 <main><h2>${open.length === 0 ? 'No open incident' : `Open incidents (${open.length})`}</h2>
 ${open.length === 0 ? `<p>${calmSentence(status)}</p>` : open.map(card).join('\n')}
 ${closed.length === 0 ? '' : `<h2>Recently closed</h2>\n${closed.map(card).join('\n')}`}
+${status.remediation === undefined ? '' : remediationPart(status.remediation)}
 </main><footer><a href="/api/v1/incidents">incidents as JSON</a> · <a href="/metrics">metrics</a> · <a href="/readyz">readiness</a></footer>
 </body></html>`;
 }
@@ -64,6 +79,27 @@ ${story.help.length === 0 ? '' : `<p>What would help: ${escapeHtml(story.help.jo
 <p class="plan"><b>${escapeHtml([incident.plan.action, ...incident.plan.targets].join(' '))}</b>: ${escapeHtml(incident.plan.why)}.
 Expected: ${escapeHtml(incident.plan.expectedEffect)}.</p>
 <p><a href="/api/v1/incidents/${escapeHtml(incident.id)}">${escapeHtml(incident.id)}</a></p></article>`;
+}
+
+function remediationPart({ stopped, rules, leases, approvals, budgets }: PageRemediation): string {
+  const lines = (all: readonly string[]): string => all.map((line) => `<li>${escapeHtml(line)}</li>`).join('');
+  const inForce = leases.map(
+    ({ id, state, lines: what, until }) =>
+      `<p><b>${escapeHtml(id)}</b>, ${escapeHtml(state)}, until ${escapeHtml(until)}</p><ul>${lines(what)}</ul>`,
+  );
+  const waiting = approvals.map(
+    ({ hash, lines: what }) =>
+      `<ul>${lines(what)}</ul><p><code>hopscope remediation approve ${escapeHtml(hash)} --as YOUR-NAME</code>, or <code>decline</code></p>`,
+  );
+  const ofRules = rules.map(
+    ({ name: rule, mode, effectiveMode, promotion, charter }) =>
+      `<details><summary><b>${escapeHtml(rule)}</b>: ${escapeHtml(mode)}${mode === effectiveMode ? '' : `, now ${escapeHtml(effectiveMode)}`}</summary>
+<ul>${lines(charter)}</ul><p>Towards auto: ${escapeHtml(promotion)}</p></details>`,
+  );
+  const used = Object.entries(budgets).map(([budget, ratio]) => `${escapeHtml(budget)} ${Math.round(ratio * 100)} %`);
+  return `<h2>Changes</h2><article class="s${stopped ? 4 : 1}"><h3>${stopped ? 'Stopped: nothing is done, everything is undone' : `${leases.length} in force`}
+<span>budgets used: ${used.join(', ')}</span></h3>
+${inForce.join('')}${waiting.length === 0 ? '' : `<h3>Waiting for a person</h3>${waiting.join('')}`}${ofRules.join('')}</article>`;
 }
 
 function tables(culprits: string[], victims: string[]): string {

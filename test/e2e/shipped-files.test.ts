@@ -10,7 +10,7 @@ import { parse } from 'yaml';
 import { rulesYaml } from '../../alerts/rules/generate.ts';
 import { RULE_GROUPS } from '../../alerts/rules/rules.ts';
 import { loadConfig, parseConfig } from '../../collector/config.ts';
-import { dashboardJson } from '../../dashboards/grafana/generate.ts';
+import { DASHBOARDS, dashboardJson } from '../../dashboards/grafana/generate.ts';
 import { performancePage } from '../bench/page.ts';
 import { codesPage, metricsPage } from '../../docs/generate.ts';
 import { readSwitchFile } from '../../collector/switch-file.ts';
@@ -33,9 +33,11 @@ function run(program: string, args: string[], env: NodeJS.ProcessEnv = {}, cwd =
 }
 
 describe('generated files are as their code says (npm run generate)', () => {
-  it.each([
+  it.each<[string, () => string]>([
     ['alerts/rules/hopscope.yaml', rulesYaml],
-    ['dashboards/grafana/underlay-now.json', dashboardJson],
+    ...Object.keys(DASHBOARDS).map(
+      (name) => [`dashboards/grafana/${name}.json`, () => dashboardJson(name)] as [string, () => string],
+    ),
     ['docs/metrics.md', metricsPage],
     ['docs/reference/codes.md', codesPage],
     ['docs/reference/performance.md', performancePage],
@@ -127,9 +129,14 @@ describe('docker-compose.yml', () => {
 
   it('gives Grafana data sources and a folder that are mounted', () => {
     const { datasources } = parse(text('compose/grafana/provisioning/datasources/hopscope.yaml'));
-    const used = [...text('dashboards/grafana/underlay-now.json').matchAll(/"uid": "(hopscope-prom[^"]*)"/g)].map(
-      (match) => match[1],
-    );
+    const boards = Object.keys(DASHBOARDS).map((name) => `dashboards/grafana/${name}.json`);
+    for (const path of boards) expect(file.services.grafana.volumes.join()).toContain(path);
+    const used = [
+      ...boards
+        .map(text)
+        .join()
+        .matchAll(/"uid": "(hopscope-prom[^"]*)"/g),
+    ].map((match) => match[1]);
     expect(used.length).toBeGreaterThan(10);
     for (const uid of used) expect(datasources.map((d: any) => d.uid)).toContain(uid);
     const [provider] = parse(text('compose/grafana/provisioning/dashboards/hopscope.yaml')).providers;

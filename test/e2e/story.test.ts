@@ -11,7 +11,7 @@ import { parseConfig } from '../../collector/config.ts';
 import { scenarioSettings } from '../../collector/scenario-settings.ts';
 import { startCollector, type Collector } from '../../collector/main.ts';
 import { LiveFabric } from '../../p4-int/fabric/live.ts';
-import { underlayNow } from '../../dashboards/grafana/underlay-now.ts';
+import { DASHBOARDS } from '../../dashboards/grafana/generate.ts';
 import { freePorts, getJson, start, until, type Running } from '../support/processes.ts';
 import { receive, type Receiver } from '../support/receiver.ts';
 import { noisyBackup } from '../support/stories.ts';
@@ -95,6 +95,12 @@ describe.skipIf(prometheus === undefined || alertmanager === undefined || influx
         egress: { allow: [`127.0.0.1:${hook.port}`] },
         webhooks: [{ name: 'test', url: `${hook.url}/hook`, secret: { env: 'HOPSCOPE_TEST_SECRET' } }],
         store: { path: join(folder, 'hopscope.db') },
+        remediation: {
+          safety: join(folder, 'safety.db'),
+          audit: join(folder, 'audit.jsonl'),
+          killSwitch: join(folder, 'stopped'),
+          rules: [{ name: 'watch', action: 'limit-egress', endpoint: 'test', value: '400M', namespaces: ['analytics'] }],
+        },
       }),
     );
     collector = await startCollector(config, {
@@ -204,23 +210,27 @@ describe.skipIf(prometheus === undefined || alertmanager === undefined || influx
     expect(payload.data.id).toBe((await getJson(`${base}/api/v1/incidents`)).incidents[0].id);
   });
 
-  it('every query of the dashboard returns data', { timeout: 90_000 }, async () => {
-    const expressions = (underlayNow().panels ?? []).flatMap((panel: any) =>
-      (panel.targets ?? []).map((target: any) => target.expr),
-    );
-    expect(expressions.length).toBeGreaterThanOrEqual(14);
-    for (const expr of expressions) {
-      const result = await until(
-        `data for ${expr}`,
-        async () => {
-          const found = await query(expr);
-          return found.length > 0 && found;
-        },
-        60_000,
+  it.each(Object.entries(DASHBOARDS))(
+    'every query of the dashboard %s returns data',
+    { timeout: 90_000 },
+    async (_name, dashboard) => {
+      const expressions = (dashboard().panels ?? []).flatMap((panel: any) =>
+        (panel.targets ?? []).map((target: any) => target.expr),
       );
-      expect(result.length, expr).toBeGreaterThan(0);
-    }
-  });
+      expect(expressions.length).toBeGreaterThanOrEqual(14);
+      for (const expr of expressions) {
+        const result = await until(
+          `data for ${expr}`,
+          async () => {
+            const found = await query(expr);
+            return found.length > 0 && found;
+          },
+          60_000,
+        );
+        expect(result.length, expr).toBeGreaterThan(0);
+      }
+    },
+  );
 
   it('no alert about ourselves fires, and the watchdog does', async () => {
     const { data } = await getJson(`${prometheusUrl}/api/v1/alerts`);

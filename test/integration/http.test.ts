@@ -114,6 +114,18 @@ it('the page escapes what comes from outside, and loads nothing', () => {
   incident.place = { ...incident.place, node: evil, interface: '"><img src=x>' };
   incident.story = { text: evil, evidence: [], help: [evil] };
   const page = renderPage([incident], { reports: 1, lost: 0, nodes: 1, queues: 1, notReady: [evil] });
+  const remediation = {
+    stopped: false,
+    rules: [{ name: evil, mode: 'approve', effectiveMode: 'recommend', promotion: evil, charter: [evil] }],
+    leases: [{ id: evil, state: 'active', lines: [evil], until: evil }],
+    approvals: [{ hash: evil, lines: [evil] }],
+    budgets: { [evil]: 0.5 },
+  };
+  const withChanges = renderPage([incident], { reports: 1, lost: 0, nodes: 1, queues: 1, notReady: [evil], remediation });
+  expect(withChanges).not.toContain('<script');
+  expect(withChanges).toContain('1 in force');
+  expect(withChanges).toContain('approve, now recommend');
+  expect(withChanges).toContain('50 %');
   expect(page).not.toContain('<script');
   expect(page).not.toContain('<img');
   expect(page).not.toMatch(/(src|href)="?https?:/);
