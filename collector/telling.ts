@@ -5,7 +5,7 @@ import { AlertmanagerOut } from '../alerts/notify/alertmanager-out.ts';
 import { WebhookDelivery } from '../alerts/notify/delivery.ts';
 import { Destinations, type ForbiddenDestination } from '../alerts/notify/destination.ts';
 import { Notifications } from '../alerts/notify/notifications.ts';
-import { post } from '../alerts/notify/post.ts';
+import { Poster } from '../alerts/notify/post.ts';
 import { webhookSender, type WebhookEndpoint } from '../alerts/notify/webhook.ts';
 import type { Config, Secrets } from './config.ts';
 import type { Incident, IncidentChange } from './event.ts';
@@ -35,16 +35,19 @@ export class Telling {
   /** Opens the database. Throws a plain sentence where it cannot be used. */
   constructor(config: Config, secrets: Secrets, log: Log) {
     const db = openDatabase(config.webhooks.length === 0 && config.alertmanager === undefined ? ':memory:' : config.store.path);
-    this.#close = () => db.close();
     this.endpoints = config.webhooks.map(({ name, url, minSeverity }, i) => {
       return { name, url, minSeverity, secrets: secrets.webhooks[i] };
     });
-    const destinations = new Destinations(config.egress.allow, forbiddenOf(config));
+    const poster = new Poster(new Destinations(config.egress.allow, forbiddenOf(config)));
+    this.#close = () => {
+      poster.close();
+      db.close();
+    };
     const outbox = new Outbox(db);
     const delivery = new WebhookDelivery({
       endpoints: this.endpoints,
       outbox,
-      send: webhookSender(destinations),
+      send: webhookSender(poster),
       onSettled: (event, isDelivered) => {
         for (const listener of this.#settled) listener(event, isDelivered);
       },
@@ -69,7 +72,7 @@ export class Telling {
       new AlertmanagerOut({
         ...config.alertmanager,
         state: new AlertState(db),
-        post: (url, body, signal) => post({ url, headers: { 'content-type': 'application/json' }, body }, destinations, signal),
+        post: (url, body, signal) => poster.post({ url, headers: { 'content-type': 'application/json' }, body }, signal),
         now: () => Date.now(),
         notice: log.notice,
       });

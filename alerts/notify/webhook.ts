@@ -2,8 +2,7 @@
 // A dumb sender: it knows nothing of schedules. While a secret is replaced by another, both sign.
 
 import { Webhook } from 'standardwebhooks';
-import type { Destinations } from './destination.ts';
-import { ForbiddenAddress, post, type Answer } from './post.ts';
+import { ForbiddenAddress, type Answer, type Poster } from './post.ts';
 
 /** Where to send, and the secrets to sign with, the current one first (`whsec_` base64, or any text of at least 24 characters). */
 export interface WebhookEndpoint {
@@ -24,7 +23,7 @@ export interface Delivery {
 const RETRIABLE = new Set([408, 425, 429]);
 
 /** Builds the sender: one attempt, given up when `signal` says so. It never rejects: a network fault is `retry`. */
-export function webhookSender(destinations: Destinations) {
+export function webhookSender(poster: Poster) {
   return async (endpoint: WebhookEndpoint, id: string, body: string, now: Date, signal: AbortSignal): Promise<Delivery> => {
     try {
       const headers = {
@@ -33,7 +32,7 @@ export function webhookSender(destinations: Destinations) {
         'webhook-timestamp': String(Math.floor(now.getTime() / 1000)),
         'webhook-signature': signaturesOf(endpoint.secrets, id, body, now),
       };
-      return answerOf(await post({ url: endpoint.url, headers, body }, destinations, signal), now);
+      return answerOf(await poster.post({ url: endpoint.url, headers, body }, signal), now);
     } catch (error) {
       if (error instanceof ForbiddenAddress) return { answer: 'refused', detail: error.message };
       const { code, name } = error as NodeJS.ErrnoException;

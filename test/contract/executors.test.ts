@@ -9,6 +9,7 @@ import { KubeConfig, KubernetesObjectApi } from '@kubernetes/client-node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebhookDelivery } from '../../alerts/notify/delivery.ts';
 import { Destinations } from '../../alerts/notify/destination.ts';
+import { Poster } from '../../alerts/notify/post.ts';
 import { webhookSender } from '../../alerts/notify/webhook.ts';
 import { CommandExecutor } from '../../alerts/remediation/actions/command.ts';
 import { KubernetesExecutor } from '../../alerts/remediation/actions/kubernetes.ts';
@@ -156,7 +157,7 @@ async function endpointBench(): Promise<Bench & { hook: Receiver; outbox: Outbox
   const delivery = new WebhookDelivery({
     endpoints: [{ name: 'onos', url: `${hook.url}/`, secrets: ['a secret of the test, long enough'] }],
     outbox,
-    send: webhookSender(new Destinations([{ network: '127.0.0.1', port: hook.port }])),
+    send: webhookSender(new Poster(new Destinations([{ network: '127.0.0.1', port: hook.port }]))),
     onSettled: ({ id }, isDelivered) => settled.forEach((listener) => listener(id, isDelivered)),
     now: () => Date.now(),
     notice: () => undefined,

@@ -9,6 +9,7 @@ import { gzipSync } from 'node:zlib';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Destinations, type AllowedDestination } from '../../alerts/notify/destination.ts';
+import { Poster } from '../../alerts/notify/post.ts';
 import { signaturesOf, webhookSender, type Delivery } from '../../alerts/notify/webhook.ts';
 import { receive, type Receiver } from '../support/receiver.ts';
 
@@ -16,7 +17,7 @@ const SECRET = 'a secret of the test, long enough';
 const NOW = new Date();
 
 function send(url: string, allow: AllowedDestination[] = [], signal = AbortSignal.timeout(20_000)): Promise<Delivery> {
-  return webhookSender(new Destinations(allow))({ name: 'a', url, secrets: [SECRET] }, 'msg_1', '{}', NOW, signal);
+  return webhookSender(new Poster(new Destinations(allow)))({ name: 'a', url, secrets: [SECRET] }, 'msg_1', '{}', NOW, signal);
 }
 
 let canary: Server;
@@ -202,7 +203,7 @@ describe('the signature', () => {
     const [current, previous] = [`whsec_${Buffer.alloc(32, 7).toString('base64')}`, SECRET];
     const body = JSON.stringify({ type: 'incident.opened', data: { name: 'Ångström „x“' } });
     const endpoint = { name: 'a', url: hook.url, secrets: [current, previous] };
-    const sender = webhookSender(new Destinations([{ network: '127.0.0.1', port: hook.port }]));
+    const sender = webhookSender(new Poster(new Destinations([{ network: '127.0.0.1', port: hook.port }])));
     expect(await sender(endpoint, 'msg_1', body, new Date(), AbortSignal.timeout(5000))).toMatchObject({ answer: 'delivered' });
     const { headers, body: bytes } = hook.received[0];
     const signed = headers as Record<string, string>;

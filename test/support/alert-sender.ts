@@ -3,18 +3,18 @@
 
 import { AlertmanagerOut } from '../../alerts/notify/alertmanager-out.ts';
 import { Destinations } from '../../alerts/notify/destination.ts';
-import { post } from '../../alerts/notify/post.ts';
+import { Poster } from '../../alerts/notify/post.ts';
 import { AlertState } from '../../collector/store/alert-state.ts';
 import { openDatabase } from '../../collector/store/database.ts';
 import { incidentOf } from './incidents.ts';
 
 const [store, id, ...peers] = process.argv.slice(2);
-const destinations = new Destinations(peers.map((peer) => ({ network: '127.0.0.1', port: Number(new URL(peer).port) })));
+const poster = new Poster(new Destinations(peers.map((peer) => ({ network: '127.0.0.1', port: Number(new URL(peer).port) }))));
 const out = new AlertmanagerOut({
   peers,
   minSeverity: 1,
   state: new AlertState(openDatabase(store)),
-  post: (url, body, signal) => post({ url, headers: { 'content-type': 'application/json' }, body }, destinations, signal),
+  post: (url, body, signal) => poster.post({ url, headers: { 'content-type': 'application/json' }, body }, signal),
   now: () => Date.now(),
   notice: (message) => process.stderr.write(`${message}\n`),
 });

@@ -3,6 +3,7 @@
 
 import { WebhookDelivery } from '../../alerts/notify/delivery.ts';
 import { Destinations } from '../../alerts/notify/destination.ts';
+import { Poster } from '../../alerts/notify/post.ts';
 import { Notifications } from '../../alerts/notify/notifications.ts';
 import { webhookSender } from '../../alerts/notify/webhook.ts';
 import { openDatabase } from '../../collector/store/database.ts';
@@ -15,7 +16,7 @@ const outbox = new Outbox(openDatabase(store));
 const delivery: WebhookDelivery = new WebhookDelivery({
   endpoints,
   outbox,
-  send: webhookSender(new Destinations([{ network: '127.0.0.1', port: Number(new URL(url).port) }])),
+  send: webhookSender(new Poster(new Destinations([{ network: '127.0.0.1', port: Number(new URL(url).port) }]))),
   onSettled: () => undefined,
   now: () => Date.now(),
   notice: () => undefined,
