@@ -9,7 +9,7 @@ import { randomStream } from '../../p4-int/fabric/random.ts';
 import { start, until } from '../support/processes.ts';
 import { receive } from '../support/receiver.ts';
 
-const KILLS = Number(process.env.KILLS ?? 20);
+const KILLS = Number(process.env.KILLS ?? 8);
 /** At least; disks differ. */
 const EVENTS_PER_ROUND = 10;
 
