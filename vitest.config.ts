@@ -1,7 +1,7 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 
 /** Tests of real queues and clocks: on a machine that does other things at the same time, they would measure that. They run last, one by one. */
-const ALONE = ['test/integration/{bmv2-*,shaped-loop,webhook-latency,sflow}.test.ts'];
+const ALONE = ['test/integration/{bmv2-*,webhook-latency,sflow}.test.ts'];
 
 export default defineConfig({
   test: {

@@ -25,7 +25,7 @@ import { until, type Running } from '../support/processes.ts';
 const missing = bmv2Missing();
 const CLI = join(import.meta.dirname, '..', '..', 'collector', 'cli.ts');
 const UDP_PORT = 5002;
-const LEASE_S = 50;
+const LEASE_S = 42;
 
 describe.skipIf(missing !== undefined)(`remediation on BMv2${missing === undefined ? '' : ` (${missing})`}`, () => {
   let fabric: Bmv2Fabric;
