@@ -2,7 +2,17 @@
 // off without `hopscope audit verify` finding it. Rule: a line is on disk (fsync) before what it tells of is done.
 
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 
 /** What the file ends with, kept elsewhere: without it nobody could tell that lines are missing at the end. */
@@ -22,7 +32,8 @@ interface AuditLine {
 const NOTHING: AuditHead = { lines: 0, hash: '0'.repeat(64) };
 
 export class AuditLog {
-  readonly #file: number;
+  /** Undefined when closed: the number may be another file's by then. */
+  #file: number | undefined;
   readonly #keepHead: (head: AuditHead) => void;
   #head: AuditHead;
 
@@ -50,14 +61,28 @@ export class AuditLog {
   append(at: string, record: Record<string, unknown>): void {
     const line = this.#head.lines + 1;
     const hash = hashOf(this.#head.hash, line, at, record);
-    writeSync(this.#file, `${JSON.stringify({ line, at, record, hash } satisfies AuditLine)}\n`);
-    fsyncSync(this.#file);
+    this.#write(Buffer.from(`${JSON.stringify({ line, at, record, hash } satisfies AuditLine)}\n`));
     this.#head = { lines: line, hash };
     this.#keepHead(this.#head);
   }
 
+  /** All of it or nothing: on a full disk a part may fit, and what came after it would be no line any more. */
+  #write(text: Buffer): void {
+    const file = this.#file;
+    if (file === undefined) throw new Error('the audit file is closed');
+    const before = fstatSync(file).size;
+    try {
+      if (writeSync(file, text) < text.length) throw new Error('the disk took a part of the line only');
+      fsyncSync(file);
+    } catch (error) {
+      ftruncateSync(file, before);
+      throw error;
+    }
+  }
+
   close(): void {
-    closeSync(this.#file);
+    if (this.#file !== undefined) closeSync(this.#file);
+    this.#file = undefined;
   }
 }
 

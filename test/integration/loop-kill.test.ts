@@ -55,7 +55,7 @@ describe('a process that is killed', () => {
         for (const id of cookies()) expect(leases.map((lease) => lease.id)).toContain(id);
         for (const { state } of leases) expect(state).toBe('active');
         // And nothing stands after its time.
-          await run(500, 2, 'none');
+        await run(500, 2, 'none');
         expect(cookies()).toEqual([]);
         expect(auditFault(readFileSync(join(folder, 'audit.jsonl'), 'utf8'), undefined)).toBeUndefined();
         rmSync(folder, { recursive: true });

@@ -1,6 +1,7 @@
 // The second enforcer as a process of its own: a lease whose collector is gone ends on the switch all the same, and a kill switch needs nobody.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -179,6 +180,35 @@ describe('the audit file', () => {
     second.close();
     expect(auditFault(readText(), undefined)).toBeUndefined();
     expect(readText().trimEnd().split('\n')).toHaveLength(2);
+  });
+
+  it.skipIf(process.getuid?.() !== 0)('has no half lines after a disk that was full, and goes on when there is room', () => {
+    const disk = path('disk');
+    mkdirSync(disk);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', disk]);
+    try {
+      const audit = new AuditLog(join(disk, 'audit.jsonl'), () => undefined);
+      const room = 'x'.repeat(700);
+      let taken = 0;
+      expect(() => {
+        for (;;) {
+          audit.append('a', { kind: 'nothing', room });
+          taken++;
+        }
+      }).toThrow();
+      const full = readFileSync(join(disk, 'audit.jsonl'), 'utf8');
+      expect(taken).toBeGreaterThan(50);
+      expect(auditFault(full, undefined)).toBeUndefined();
+      execFileSync('mount', ['-o', 'remount,size=128k', disk]);
+      audit.append('b', { kind: 'nothing', room });
+      audit.close();
+      const text = readFileSync(join(disk, 'audit.jsonl'), 'utf8');
+      expect(auditFault(text, undefined)).toBeUndefined();
+      expect(text.trimEnd().split('\n')).toHaveLength(taken + 1);
+      expect(() => audit.append('c', { kind: 'nothing' })).toThrow('the audit file is closed');
+    } finally {
+      execFileSync('umount', [disk]);
+    }
   });
 
   const readText = (): string => readFileSync(path('audit.jsonl'), 'utf8');
