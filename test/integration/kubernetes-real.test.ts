@@ -71,7 +71,7 @@ describe.skipIf(missing !== '')(`a real API server${missing === '' ? '' : ` (${m
       return KubernetesObjectApi.makeApiClient(config);
     };
     [admin, ours] = [apiFor('admin-token'), apiFor('our-token')];
-    const create = (object: object): Promise<unknown> => admin.create(object as KubernetesObject);
+    const create = (object: object): Promise<unknown> => admin.create(object);
     const named = (name: string): object => ({ name, namespace: 'analytics' });
     await until(
       'the API server',
