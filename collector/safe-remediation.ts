@@ -7,7 +7,7 @@ import { changeLines, type Clock, type Lease } from '../alerts/remediation/chang
 import type { Observation } from '../alerts/remediation/effect.ts';
 import type { FabricHealth } from '../alerts/remediation/guard.ts';
 import { Journal } from '../alerts/remediation/journal.ts';
-import { charterOf, MODES, modeOf, promotionOf, type TrackRecord } from '../alerts/remediation/rule.ts';
+import { charterOf, MODES, modeOf, NO_RECORD, promotionOf, type TrackRecord } from '../alerts/remediation/rule.ts';
 import { SafeLoop } from '../alerts/remediation/safe-loop.ts';
 import type { PageRemediation } from '../dashboards/live/page.ts';
 import { countsOf } from './accounting.ts';
@@ -110,10 +110,9 @@ export async function startSafeRemediation(parts: SafeRemediationParts): Promise
     beginTerms(store, () => clock.unixMs()),
     telling,
   );
-  // A store that was lost does not make anybody bold: every rule begins anew with watching.
-  const rules = config.remediation.rules
-    .map(ruleOf)
-    .map((rule) => (damage === undefined ? rule : { ...rule, mode: 'observe' as const }));
+  const rules = config.remediation.rules.map(ruleOf);
+  // A store that was lost does not make anybody bold: every rule begins anew with watching, over the next starts too.
+  if (damage !== undefined) for (const { name } of rules) store.put('rule', name, { ...NO_RECORD, downgradedTo: 'observe' });
   const tell = (kind: string, incidentId: string, record: object): void => telling.onDecision(kind, incidentId, record);
   const journal = new Journal({ audit, clock, notice, tell });
   /** Stopped by signal or API though the file could not be written; ends with this process. */
@@ -175,11 +174,11 @@ export async function startSafeRemediation(parts: SafeRemediationParts): Promise
     decline: (hash, who) => loop.decline(hash, who),
     revert: (who) => loop.revertAll(who),
     stop: (who) => {
-      isStoppedHere = true;
       journal.record('stopped', { who });
       try {
         pullKillSwitch(killSwitch, who);
       } catch (error) {
+        isStoppedHere = true;
         notice(`stopped until this process ends: ${killSwitch} could not be written (${(error as Error).message})`);
       }
     },

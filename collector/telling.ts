@@ -1,6 +1,7 @@
 // Wiring of what is told to others: webhooks through the outbox, and alerts to Alertmanager, both from one database, both to places that
 // the configuration allows.
 
+import { isIP } from 'node:net';
 import { AlertmanagerOut } from '../alerts/notify/alertmanager-out.ts';
 import { WebhookDelivery } from '../alerts/notify/delivery.ts';
 import { Destinations, type ForbiddenDestination } from '../alerts/notify/destination.ts';
@@ -175,7 +176,7 @@ function forbiddenOf({ http, ingest, remediation }: Config): ForbiddenDestinatio
   return [
     ...own.map((address) => ({ address, port: http.port, what: 'the collector itself' })),
     ...own.map((address) => ({ address, port: ingest.port, what: 'the collector itself' })),
-    ...(api === undefined || api === '' ? [] : [{ address: api, what: 'the API of the cluster' }]),
+    ...(api === undefined || isIP(api) === 0 ? [] : [{ address: api, what: 'the API of the cluster' }]),
     ...switches.flatMap(({ target }) => {
       const [, address, port] = /^\[?([0-9a-fA-F:.]+)\]?:(\d+)$/.exec(target.address) ?? [];
       return address === undefined ? [] : [{ address, port: Number(port), what: `the management of switch ${target.name}` }];

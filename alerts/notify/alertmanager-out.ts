@@ -137,7 +137,9 @@ export class AlertmanagerOut {
     if (this.#stopping.signal.aborted) return;
     const result = `${peer.url}/${detail === undefined ? 'delivered' : 'failed'}`;
     this.sent.set(result, (this.sent.get(result) ?? 0) + alerts.length);
-    if (detail === undefined) for (const { key, endedAt } of alerts) if (endedAt !== null) peer.told.add(key);
+    // One that has begun again meanwhile is another.
+    const ended = alerts.filter((alert) => alert.endedAt !== null && this.#alerts.get(alert.key) === alert);
+    if (detail === undefined) for (const { key } of ended) peer.told.add(key);
     if ((detail !== undefined) !== peer.isFailing) {
       this.#options.notice(
         `Alertmanager ${peer.url} ${detail === undefined ? 'answers again' : `does not take alerts (${detail})`}`,

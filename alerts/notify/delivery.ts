@@ -26,7 +26,7 @@ const CLOCK_SKEW_MS = 60_000;
 interface Line {
   endpoint: WebhookEndpoint;
   circuit: Circuit;
-  /** Groups and events under way. */
+  /** Groups of which an event is under way. */
   flying: Set<string>;
   isFailing: boolean;
   isSkewed: boolean;
@@ -116,11 +116,12 @@ export class WebhookDelivery {
     if (outbox.isDisabled(endpoint.name, endpoint.url)) return this.#dropDisabled(line);
     const room = Math.min(circuit.room(now(), MAX_IN_FLIGHT) - flying.size, MAX_IN_FLIGHT_IN_ALL - this.#running.size);
     if (room <= 0) return;
-    const due = outbox.due(endpoint.name, now(), MAX_IN_FLIGHT + flying.size).filter(({ id }) => !flying.has(id));
+    // By group: an event that was cancelled while it was under way must not be overtaken by the next one.
+    const due = outbox.due(endpoint.name, now(), 2 * MAX_IN_FLIGHT).filter(({ groupKey }) => !flying.has(groupKey));
     for (const event of due.slice(0, room)) {
-      flying.add(event.id);
+      flying.add(event.groupKey);
       const run = this.#attempt(line, event).finally(() => {
-        flying.delete(event.id);
+        flying.delete(event.groupKey);
         this.#running.delete(run);
       });
       this.#running.add(run);
@@ -134,7 +135,9 @@ export class WebhookDelivery {
     if (event.expiresUnixMs !== null && startedMs >= event.expiresUnixMs)
       return this.#guarded(line, () => this.#giveUp(event, 'expired'));
     const body = event.missed === 0 ? event.body : withMissed(event.body, event.missed);
-    const delivery = await send(line.endpoint, event.id, body, new Date(startedMs), signal);
+    const bounded =
+      event.expiresUnixMs === null ? signal : AbortSignal.any([signal, AbortSignal.timeout(event.expiresUnixMs - startedMs)]);
+    const delivery = await send(line.endpoint, event.id, body, new Date(startedMs), bounded);
     if (signal.aborted && delivery.answer !== 'delivered') return;
     const key = `${line.endpoint.name}/${delivery.answer}`;
     this.attempts.set(key, (this.attempts.get(key) ?? 0) + 1);

@@ -83,7 +83,9 @@ export class Poster {
       signal,
     };
     return new Promise((resolve, reject) => {
+      let isAnswered = false;
       const request = (isHttps ? requestHttps : requestHttp)(url, options, (response) => {
+        isAnswered = true;
         const { statusCode: status = 0, headers: answered } = response;
         const answer = { status, retryAfter: answered['retry-after'], date: answered.date };
         void readSome(response).then((isWhole) => {
@@ -93,6 +95,10 @@ export class Poster {
       });
       request.once('error', (error: NodeJS.ErrnoException) => {
         reject(request.reusedSocket && error.code === 'ECONNRESET' ? new StaleConnection() : error);
+      });
+      // As after an upgrade that nobody asked for: neither an answer nor an error comes.
+      request.once('close', () => {
+        if (!isAnswered) reject(new Error('the connection ended without an answer'));
       });
       request.end(body);
     });

@@ -48,7 +48,8 @@ export class Approvals {
   /** Throws a plain sentence where nothing waits with that hash, or this person may not say so. */
   approve(hash: string, who: string): Approval {
     const approval = this.#find(hash, who);
-    if (approval.author === who) throw new Error(`${who} wrote the rule ${approval.change.rule}: somebody else must approve`);
+    if (approval.author?.trim() === who.trim())
+      throw new Error(`${who} wrote the rule ${approval.change.rule}: somebody else must approve`);
     this.#by.set(hash, who);
     return approval;
   }

@@ -48,6 +48,8 @@ interface Running {
   heardUnixMs: number;
   gapMs: number;
   isBusy: boolean;
+  /** Why it is to end, since somebody said so while something else was under way. */
+  mustEnd: string | undefined;
 }
 
 /** From a change to the time when the queue shows it, and how long it is watched then. */
@@ -106,7 +108,8 @@ export class LeaseKeeper {
     const { clock } = this.#options;
     for (const running of this.#running.values()) {
       const { lease } = running;
-      const why = undoAll ?? (isExpired(lease, clock) ? 'its time is over' : undefined);
+      running.mustEnd ??= undoAll;
+      const why = running.mustEnd ?? (isExpired(lease, clock) ? 'its time is over' : undefined);
       if (why !== undefined || lease.state === 'ending')
         this.#work(running, () => this.#end(running, why ?? 'it was not finished'));
       else if (lease.state === 'active') this.#work(running, () => this.#follow(running));
@@ -134,7 +137,8 @@ export class LeaseKeeper {
     const made: Made = { culprit: change.culprit, madeUnixMs: now };
     try {
       if (!executors.has(change.executor)) throw new Error(`nobody here is called ${change.executor}`);
-      lease.generation = store.next('generation');
+      // Above what any endpoint has seen, also when the store was lost.
+      lease.generation = store.next('generation', Math.floor(now / 1000));
       // All on disk before anything is written to a switch: what cannot be written down is not done.
       journal.require('making', { lease: lease.id, incident: incident.id, change, ...because });
       store.put('lease', lease.id, lease);
@@ -154,6 +158,7 @@ export class LeaseKeeper {
     const { lease } = running;
     const { journal, clock } = this.#options;
     try {
+      if (running.mustEnd !== undefined) throw new Error(running.mustEnd);
       await this.#executorOf(lease).apply(lease, remainingMs(lease, clock));
       // It may have taken long, and somebody may have said in between that it is to end.
       if (lease.state !== 'planned') return;
@@ -231,7 +236,8 @@ export class LeaseKeeper {
     const { clock, journal, renewalsOf, store } = this.#options;
     const { leaseMs } = lease.change;
     const hasHelped = judged?.effect === 'effective' || judged?.effect === 'partial';
-    if (!hasHelped || lease.renewed >= renewalsOf(lease.change) || now - heardUnixMs > FRESH_MS) return;
+    if (running.mustEnd !== undefined || !hasHelped || lease.renewed >= renewalsOf(lease.change) || now - heardUnixMs > FRESH_MS)
+      return;
     if (remainingMs(lease, clock) > RENEW_BEFORE_MS || now + leaseMs - lease.createdUnixMs > LIMITS.maxLeaseMs) return;
     const before = { ...lease };
     try {
@@ -267,7 +273,9 @@ export class LeaseKeeper {
         await this.#end(running, 'another controller owns the switch');
         return false;
       }
+      if (running.mustEnd !== undefined) return false;
       lease.reapplied++;
+      journal.require('reapplying', aboutOf(lease));
       store.put('lease', lease.id, lease);
       await this.#executorOf(lease).apply(lease, remainingMs(lease, clock));
       return true;
@@ -353,6 +361,7 @@ function runningOf(lease: Lease): Running {
     heardUnixMs: 0,
     gapMs: 0,
     isBusy: false,
+    mustEnd: undefined,
   };
 }
 

@@ -171,12 +171,16 @@ export class SafeLoop {
     }
     const who = mode === 'auto' ? null : this.#approvals.take(hash);
     if (who === undefined) return hash;
+    // Somebody may have stopped it since the turn began.
+    if (this.#options.isStopped()) return undefined;
     await this.#keeper.make({ change, incident, before, because: { mode, who, hash, lines } });
     return undefined;
   }
 
   #doNothing(about: { incident: string; rule: string }, because: string): undefined {
-    this.#options.journal.say(`${about.incident} ${about.rule} ${because}`, 'nothing', { ...about, because });
+    // The same reason with other numbers in it is no news.
+    const key = `${about.incident} ${about.rule} ${because.replace(/\d+/g, '#')}`;
+    this.#options.journal.say(key, 'nothing', { ...about, because });
   }
 
   /** Why a change is not made now; else the queue at the beginning of the incident and now, to compare with afterwards. */

@@ -77,8 +77,9 @@ const MEMBER: Kind = {
 function hostFault(address: unknown, protectedAddresses: readonly string[]): string | undefined {
   if (typeof address !== 'string' || !ipaddr.isValid(address)) return `${String(address)} is not the address of one host`;
   if (!isHost(address)) return `${address} is no host's own address`;
-  const text = ipaddr.parse(address).toString();
-  return protectedAddresses.some((one) => ipaddr.parse(one).toString() === text) ? `${address} is protected` : undefined;
+  // However it is written: a mapped IPv4 address is the same host.
+  const text = ipaddr.process(address).toString();
+  return protectedAddresses.some((one) => ipaddr.process(one).toString() === text) ? `${address} is protected` : undefined;
 }
 
 /** An address of one host in full, and neither multicast, broadcast, loopback nor unspecified. */

@@ -334,6 +334,12 @@ describe('the cluster', () => {
     expect(bench.api.template(TEMPLATE)).toEqual({ 'kubernetes.io/egress-bandwidth': '900M', other: 'annotation' });
   });
 
+  it('limits to less than a megabit, too', async () => {
+    const lease = limit('abcd');
+    await bench.executor.apply({ ...lease, change: { ...lease.change, value: 50_000 } }, 60_000);
+    expect(bench.api.template(TEMPLATE)['kubernetes.io/egress-bandwidth']).toBe('400k');
+  });
+
   it('takes off what was not there before', async () => {
     await bench.executor.apply(limit('abcd', 'report'), 60_000);
     expect(bench.api.template('deployments/analytics/report')).toEqual({ 'kubernetes.io/egress-bandwidth': '400M' });

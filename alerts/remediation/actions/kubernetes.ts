@@ -62,7 +62,8 @@ export class KubernetesExecutor {
         await this.#tell(target, marks[PROPOSAL]);
         continue;
       }
-      const set = `${Math.round((change.value * 8) / 1e6)}M`;
+      const bits = Math.round(change.value * 8);
+      const set = bits % 1e6 === 0 ? `${bits / 1e6}M` : `${Math.round(bits / 1000)}k`;
       const before = other === id ? beforeOf(found) : { bandwidth: bandwidthOf(found) ?? null, set };
       marks[BEFORE] = JSON.stringify(before);
       const changed = await this.#patch(found, id, marks, set);

@@ -280,6 +280,26 @@ describe('a switch that never answers', () => {
   });
 });
 
+describe('a revert', () => {
+  it('that comes while the switch is being looked at is done as soon as it has answered', async () => {
+    fabric = new VirtualLoop();
+    await fabric.run(30);
+    expect(fabric.device.inForce).toBe(1);
+    const asked: ((held: ReadonlyMap<string, number>) => void)[] = [];
+    fabric.device.held = () => new Promise((resolve) => asked.push(resolve));
+    await fabric.run(6);
+    fabric.loop.revertAll('ada');
+    await fabric.run(1);
+    expect(fabric.device.inForce).toBe(1);
+    // And what it answers, that the entries are gone, is no reason to put them back now.
+    fabric.device.held = () => Promise.resolve(new Map());
+    for (const answer of asked) answer(new Map());
+    await fabric.run(2);
+    expect(fabric.device.entries.size).toBe(0);
+    expect(fabric.device.applied).toBe(1);
+  });
+});
+
 describe('what goes wrong', () => {
   it('a full disk: nothing new is done, what is in force is undone, and it goes on when there is room', async () => {
     fabric = new VirtualLoop();
