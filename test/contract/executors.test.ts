@@ -22,7 +22,7 @@ import { SwitchClient } from '../../p4-int/runtime/client.ts';
 import { shippedProgram } from '../../p4-int/runtime/shipped-program.ts';
 import { until } from '../support/processes.ts';
 import { receive, type Received, type Receiver } from '../support/receiver.ts';
-import { startStrictServer, type StrictServer } from '../support/p4runtime-server.ts';
+import { remediationTarget, startStrictServer, type StrictServer } from '../support/p4runtime-server.ts';
 import { WorkloadApi } from '../support/workload-api.ts';
 
 const FLOW = { source: '10.0.0.1', destination: '10.0.1.1', protocol: 6, destinationPort: 80 };
@@ -67,14 +67,7 @@ async function switchBench(): Promise<Bench & { server: StrictServer; clientOf(e
   });
   const clients: SwitchClient[] = [];
   const clientOf = (electionId: bigint): SwitchClient => {
-    const client = new SwitchClient({
-      name: 'leaf-1',
-      address: server.address,
-      deviceId: 1n,
-      role: 'hopscope-remediation',
-      electionId,
-      timeoutMs: 3000,
-    });
+    const client = new SwitchClient(remediationTarget(server.address, electionId));
     clients.push(client);
     return client;
   };

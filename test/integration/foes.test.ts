@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { P4RuntimeDevice } from '../../alerts/remediation/actions/p4runtime.ts';
 import { SwitchClient } from '../../p4-int/runtime/client.ts';
 import { shippedProgram } from '../../p4-int/runtime/shipped-program.ts';
-import { startStrictServer, type StrictServer } from '../support/p4runtime-server.ts';
+import { remediationTarget, startStrictServer, type StrictServer } from '../support/p4runtime-server.ts';
 import { VirtualLoop } from '../support/virtual-loop.ts';
 
 let server: StrictServer;
@@ -14,14 +14,7 @@ const clients: SwitchClient[] = [];
 const COOKIE = 'hopscope:lease:';
 
 function clientOf(electionId: bigint): SwitchClient {
-  const client = new SwitchClient({
-    name: 'leaf-1',
-    address: server.address,
-    deviceId: 1n,
-    role: 'hopscope-remediation',
-    electionId,
-    timeoutMs: 3000,
-  });
+  const client = new SwitchClient(remediationTarget(server.address, electionId));
   clients.push(client);
   return client;
 }

@@ -23,6 +23,7 @@ import {
   type Update,
 } from '../../p4-int/runtime/generated/p4runtime.ts';
 import { Status } from '../../p4-int/runtime/generated/status.ts';
+import type { SwitchTarget } from '../../p4-int/runtime/client.ts';
 import { checkEntry, Refusal } from './p4runtime-rules.ts';
 
 interface Connection {
@@ -54,6 +55,11 @@ export interface StrictServer {
   /** Ends it and begins anew on the same port: program, entries and election ids are forgotten. */
   restart(): Promise<void>;
   stop(): void;
+}
+
+/** How remediation reaches leaf-1 at this address. */
+export function remediationTarget(address: string, electionId: bigint): SwitchTarget {
+  return { name: 'leaf-1', address, deviceId: 1n, role: 'hopscope-remediation', electionId, timeoutMs: 3000 };
 }
 
 export async function startStrictServer(options: StrictServerOptions = {}): Promise<StrictServer> {
